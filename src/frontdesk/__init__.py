@@ -1,0 +1,1 @@
+"""frontdesk: one self-hosted server that runs an organisation's AI conversations."""

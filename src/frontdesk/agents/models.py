@@ -1,0 +1,141 @@
+"""Agents and everything else a tenant defines, and what comes out when an agent has run."""
+
+from decimal import Decimal
+from typing import Any  # untyped JSON of tool arguments
+from uuid import UUID
+
+import msgspec
+
+from frontdesk.knowledge.models import Citation
+from frontdesk.llm.types import PendingCall
+from frontdesk.tools.types import Need, ToolDefinition
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """A specialist of a tenant."""
+
+    name: str
+    title: str  # as the contact reads it, for questions such as "Do you mean appointments or billing?"
+    description: str
+    examples: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()  # regular expressions; one that matches routes at once
+    prompt: str = ""  # name of the prompt template with its instructions
+    tools: tuple[str, ...] = ()
+    model: str = "smart"  # alias
+    output_template: str | None = None  # Jinja: `text`, `agent`, `citations` -> the answer
+    max_steps: int = 8
+    max_tokens: int = 20_000  # of all its calls in a turn
+    max_cost_usd: Decimal = Decimal("0.50")
+    timeout_s: float = 60.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One provider+model of a chain. Targets with the same `rank` are equal and share the load by `weight`."""
+
+    provider: str
+    model: str
+    rank: int = 0
+    weight: int = 1
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """A tenant's name for an ordered chain of targets."""
+
+    name: str
+    targets: tuple[Target, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    deadline_s: float | None = None
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """A template (Jinja, sandboxed), numbered from 1 by each change."""
+
+    name: str
+    version: int
+    template: str
+
+
+class EmergencySettings(msgspec.Struct, frozen=True):
+    """`texts` and `words` by language (ISO 639-1); `texts` needs `en`. `words` are the tenant's own alarm phrases."""
+
+    texts: dict[str, str]
+    words: dict[str, tuple[str, ...]] = {}
+
+
+class TenantSettings(msgspec.Struct, frozen=True):
+    """What `tenant.yaml` says; every field has the default of a first start."""
+
+    languages: tuple[str, ...] = ("en",)
+    time_zone: str = "UTC"
+    default_agent: str = "general_info"
+    greeting: str = "Hello! How can we help?"
+    suggestions: tuple[str, ...] = ()  # first questions that the page offers
+    emergency: EmergencySettings = EmergencySettings(texts={"en": "If this is an emergency, call 112 now."})
+    human_text: dict[str, str] = {}  # by language: what a contact who asks for a human reads
+    session_ttl_s: int = 3600
+    window_messages: int = 10  # at most 50
+    join_bursts: bool = True
+    http_allow: tuple[str, ...] = ()  # private addresses or networks that http tools may call
+    requests_per_minute: int = 600  # of provider calls
+    tokens_per_minute: int = 1_000_000
+    cache_answers_s: int = 0  # 0: no exact-match cache of provider answers
+    chunk_tokens: int = 200
+    chunk_overlap: int = 40
+    min_score: float = 0.25
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    id: UUID
+    slug: str
+    name: str
+    # Grows with every applied change: the key of every cache that rests on definitions.
+    version: int
+    settings: TenantSettings
+
+
+class Definitions(msgspec.Struct, frozen=True):
+    """All that a turn needs to know of its tenant, at one version."""
+
+    tenant: Tenant
+    agents: dict[str, Agent]
+    tools: dict[str, ToolDefinition]
+    prompts: dict[str, Prompt]
+    aliases: dict[str, Alias]
+
+
+class ToolUse(msgspec.Struct, frozen=True):
+    """A line of the answer's `tools`."""
+
+    name: str
+    status: str
+    duration_ms: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of an agent's loop, as it is stored: number within the turn, kind, what went in and came out."""
+
+    number: int
+    agent: str
+    kind: str  # llm | tool
+    name: str
+    status: str
+    input: Any
+    output: Any
+    duration_ms: int
+    key: str = ""  # of a tool call: its idempotency key
+
+
+class AgentOutcome(msgspec.Struct, frozen=True):
+    agent: str
+    text: str
+    source: str  # local | provider/model
+    citations: tuple[Citation, ...] = ()
+    needs: tuple[Need, ...] = ()
+    pending: PendingCall | None = None  # a call that waits for the contact
+    finished: tuple[str, ...] = ()  # tools that ran to the end: pending calls of theirs are over
+    tools: tuple[ToolUse, ...] = ()
+    steps: tuple[Step, ...] = ()
+    degraded: bool = False  # a fallback answered, or nobody
+    unsure: bool = False  # it says that it has no answer
+    error_code: str | None = None  # the agent failed; `text` is then empty

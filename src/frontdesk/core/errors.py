@@ -1,0 +1,134 @@
+"""The one error type. Its family, as a tree (error_code, status):
+
+FrontdeskError                 INTERNAL 500
+├── Invalid                    VALIDATION_FAILED 422   what the caller sent can't be taken
+│   ├── Malformed              MALFORMED 400           not even readable (JSON, UTF-8)
+│   └── DefinitionError        DEFINITION_INVALID 422  a tenant file, with file and line
+├── NotFound                   NOT_FOUND 404           also: it is another tenant's
+│   ├── TenantNotFound         TENANT_NOT_FOUND 404
+│   ├── ConversationNotFound   CONVERSATION_NOT_FOUND 404
+│   └── PassageNotFound        PASSAGE_NOT_FOUND 404
+├── MethodNotAllowed           METHOD_NOT_ALLOWED 405
+├── Conflict                   CONFLICT 409
+│   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
+├── SessionExpired             SESSION_EXPIRED 410
+├── TooLarge                   TOO_LARGE 413
+├── UnsupportedType            UNSUPPORTED_TYPE 415
+├── RateLimited                RATE_LIMITED 429        has `retry_after`
+├── Unavailable                UNAVAILABLE 503         has `retry_after`
+│   ├── DatabaseUnavailable    DATABASE_UNAVAILABLE 503
+│   └── ShuttingDown           SHUTTING_DOWN 503
+├── ProviderError              PROVIDER_FAILED 502     `llm/types.py` holds its kinds
+├── TurnFailed                 TURN_FAILED 500         an accepted message ended without an answer
+├── AnswerLate                 ANSWER_LATE 504         the answer comes later, by stream or history
+└── SettingsError              SETTINGS_INVALID 500    start-up only, with file and line
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that was wrong: its path (`message`, `context.lang`) and a sentence."""
+
+    field: str
+    message: str
+
+
+class FrontdeskError(Exception):
+    """A failure we foresaw. Subclasses fix `status` and `error_code`; `detail` is the sentence the caller reads."""
+
+    status, error_code = 500, "INTERNAL"
+
+    def __init__(self, detail: str, *, retry_after: float | None = None, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after  # seconds
+        self.errors = tuple(errors)
+
+
+class Invalid(FrontdeskError):
+    status, error_code = 422, "VALIDATION_FAILED"
+
+
+class Malformed(Invalid):
+    status, error_code = 400, "MALFORMED"
+
+
+class DefinitionError(Invalid):
+    """A tenant's file is wrong; `detail` starts with `file:line:`."""
+
+    error_code = "DEFINITION_INVALID"
+
+
+class NotFound(FrontdeskError):
+    status, error_code = 404, "NOT_FOUND"
+
+
+class TenantNotFound(NotFound):
+    error_code = "TENANT_NOT_FOUND"
+
+
+class ConversationNotFound(NotFound):
+    error_code = "CONVERSATION_NOT_FOUND"
+
+
+class PassageNotFound(NotFound):
+    error_code = "PASSAGE_NOT_FOUND"
+
+
+class MethodNotAllowed(FrontdeskError):
+    status, error_code = 405, "METHOD_NOT_ALLOWED"
+
+
+class Conflict(FrontdeskError):
+    status, error_code = 409, "CONFLICT"
+
+
+class IdempotencyConflict(Conflict):
+    error_code = "IDEMPOTENCY_CONFLICT"
+
+
+class SessionExpired(FrontdeskError):
+    status, error_code = 410, "SESSION_EXPIRED"
+
+
+class TooLarge(FrontdeskError):
+    status, error_code = 413, "TOO_LARGE"
+
+
+class UnsupportedType(FrontdeskError):
+    status, error_code = 415, "UNSUPPORTED_TYPE"
+
+
+class RateLimited(FrontdeskError):
+    status, error_code = 429, "RATE_LIMITED"
+
+
+class Unavailable(FrontdeskError):
+    status, error_code = 503, "UNAVAILABLE"
+
+
+class DatabaseUnavailable(Unavailable):
+    error_code = "DATABASE_UNAVAILABLE"
+
+
+class ShuttingDown(Unavailable):
+    error_code = "SHUTTING_DOWN"
+
+
+class ProviderError(FrontdeskError):
+    status, error_code = 502, "PROVIDER_FAILED"
+
+
+class TurnFailed(FrontdeskError):
+    error_code = "TURN_FAILED"
+
+
+class AnswerLate(FrontdeskError):
+    status, error_code = 504, "ANSWER_LATE"
+
+
+class SettingsError(FrontdeskError):
+    error_code = "SETTINGS_INVALID"

@@ -1,0 +1,181 @@
+"""The pool and the tenant scope. Every statement runs as the application role, bound by row-level security."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any  # asyncpg's rows are untyped
+from uuid import UUID
+
+import asyncpg
+
+from frontdesk.core.errors import DatabaseUnavailable
+
+APP_ROLE = "frontdesk_app"
+
+# A lost server, a server that starts or stops, a pool that can't connect: the caller may try again.
+_UNAVAILABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_UNAVAILABLE_TEXTS = ("connection was closed", "connection has been closed", "connection is closed", "pool is clos")
+
+RETRY_AFTER_S = 2.0
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database is away (as against: the statement is wrong)."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return any(text in str(error) for text in _UNAVAILABLE_TEXTS)
+    return isinstance(error, (*_UNAVAILABLE, TimeoutError, DatabaseUnavailable))
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Every setting is made per transaction (`set local`), so a connection comes back as it left."""
+
+
+class TenantScope:
+    """One transaction in which row-level security shows one tenant's rows and no other's."""
+
+    def __init__(self, connection: Any, tenant_id: UUID) -> None:
+        self._connection = connection
+        self.tenant_id = tenant_id
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(query, *args)
+        return rows
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        return await self._connection.fetchrow(query, *args)
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        return await self._connection.fetchval(query, *args)
+
+    async def execute(self, query: str, *args: Any) -> None:
+        await self._connection.execute(query, *args)
+
+    async def executemany(self, query: str, rows: Sequence[Sequence[Any]]) -> None:
+        await self._connection.executemany(query, rows)
+
+
+class Database:
+    """A pool of connections as `frontdesk_app`. Raises DatabaseUnavailable when the server is away."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        max_connections: int = 20,
+        statement_timeout_s: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> "Database":
+        """Opens the pool; connections are made when needed. `url` may be of any role that may become frontdesk_app."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=max_connections,
+            max_inactive_connection_lifetime=60.0,
+            reset=_nothing_to_reset,
+            timeout=5.0,
+            command_timeout=statement_timeout_s + 5.0,
+            ssl=tls,
+            server_settings={
+                "role": APP_ROLE,
+                "application_name": "frontdesk",
+                "statement_timeout": str(int(statement_timeout_s * 1000)),
+                "idle_in_transaction_session_timeout": "60000",
+            },
+        )
+        with _translated():
+            await pool
+        return cls(pool)
+
+    @asynccontextmanager
+    async def scope(self, tenant_id: UUID) -> AsyncIterator[TenantScope]:
+        """A transaction of this tenant: committed at the end, rolled back by any exception."""
+        with _translated():
+            async with self._connection() as connection:
+                # One text, one round trip. The id is a UUID by type, so nothing else can be formatted in.
+                await connection.execute(f"BEGIN; SET LOCAL app.tenant_id = '{UUID(str(tenant_id))}'")
+                try:
+                    yield TenantScope(connection, tenant_id)
+                except BaseException:
+                    await _roll_back(connection)
+                    raise
+                await connection.execute("COMMIT")
+
+    async def call(self, query: str, *args: Any) -> list[Any]:
+        """One statement in a transaction of its own: for functions that set the tenant, or are of no tenant."""
+        with _translated():
+            async with self._connection() as connection:
+                rows: list[Any] = await connection.fetch(query, *args)
+                return rows
+
+    @asynccontextmanager
+    async def listening(self, channel: str, on_notice: Callable[[str], None]) -> AsyncIterator[Any]:
+        """A connection that listens on `channel` while the context lasts; `on_notice` gets each payload."""
+
+        def heard(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+            on_notice(payload)
+
+        with _translated():
+            async with self._connection() as connection:
+                await connection.add_listener(channel, heard)
+                try:
+                    yield connection
+                finally:
+                    if not connection.is_closed():
+                        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                            await connection.remove_listener(channel, heard)
+
+    async def ping(self) -> None:
+        await self.call("SELECT 1")
+
+    def size(self) -> tuple[int, int]:
+        """(open, idle) connections."""
+        return self._pool.get_size(), self._pool.get_idle_size()
+
+    async def close(self) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except (TimeoutError, OSError, asyncpg.PostgresError):
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        connection = await self._pool.acquire(timeout=10.0)
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+
+async def _roll_back(connection: Any) -> None:
+    """A connection that can't be rolled back must not go back to the pool inside a transaction."""
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        connection.terminate()
+
+
+class _translated:  # noqa: N801 - reads as the statement that it is
+    """asyncpg's ways to say that the server is away, as the one error of ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, DatabaseUnavailable) or not isinstance(error, Exception):
+            return
+        if is_unavailable(error):
+            raise DatabaseUnavailable("The database is not reachable.", retry_after=RETRY_AFTER_S) from error

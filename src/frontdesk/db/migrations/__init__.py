@@ -1,0 +1,1 @@
+"""The schema's history, one Alembic file a change. Released files never change."""

@@ -1,0 +1,1 @@
+"""Language models: one request and response type, the gateway, and the providers behind it."""

@@ -1,0 +1,1 @@
+"""The supervisor: guard and router. It decides which agents answer a turn."""

@@ -1,0 +1,55 @@
+"""What the guard and the router say."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Stage(StrEnum):
+    EMERGENCY = "emergency"
+    HUMAN = "human"
+    PENDING = "pending"
+    STICKY = "sticky"
+    PATTERN = "pattern"
+    EMBEDDING = "embedding"
+    LLM = "llm"
+    FALLBACK_LLM = "fallback_llm"
+    DEFAULT = "default"
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """An agent that should answer, how sure that is (calibrated, 0 to 1), and the part of the message that it is for."""
+
+    agent: str
+    confidence: float
+    query: str
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One stage that was tried: its best scores by agent and why it did or did not decide."""
+
+    stage: Stage
+    scores: dict[str, float]
+    reason: str
+    duration_ms: float
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Which agents answer, by which stage and why. `clarify` is the question to ask back instead, with its options."""
+
+    stage: Stage
+    reason: str
+    intents: tuple[Intent, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    clarify: str | None = None
+    options: tuple[str, ...] = ()
+    language: str = "en"
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """What the guard found: an emergency or an explicit wish for a human."""
+
+    stage: Stage  # EMERGENCY or HUMAN
+    kind: str  # cardiac, stroke, breathing, suicide … ; `human`
+    language: str
+    reason: str

@@ -1,0 +1,1 @@
+"""frontdesk's tests: real PostgreSQL, a real browser, and vendors as their wire formats on loopback."""
