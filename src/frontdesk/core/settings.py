@@ -1,0 +1,200 @@
+"""Settings of a deployment: defaults < YAML file < environment. `server/` alone reads them."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal  # YAML is untyped until pydantic has read it
+
+import platformdirs
+import yaml
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from frontdesk.core.errors import SettingsError
+
+ENV_PREFIX = "FRONTDESK_"
+
+
+class DatabaseSettings(BaseModel, frozen=True, extra="forbid"):
+    """The pool of connections; environment FRONTDESK_DATABASE__<NAME>."""
+
+    max_connections: int = Field(20, ge=2, le=500, description="connections of this process at most")
+    statement_timeout_s: float = Field(30.0, gt=0, description="a statement that runs longer is cancelled")
+
+
+class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
+    """Limits of one call to a provider chain; environment FRONTDESK_GATEWAY__<NAME>."""
+
+    deadline_s: float = Field(30.0, gt=0, description="whole call, retries and switches included")
+    first_token_s: float = Field(15.0, gt=0, description="wait for the first byte, and between two")
+    attempts: int = Field(3, ge=1, le=10, description="tries at one target")
+    breaker_failures: int = Field(5, ge=1, description="failures in a row that open the breaker")
+    breaker_open_s: float = Field(60.0, gt=0, description="how long an open breaker refuses before it probes")
+
+
+class ProviderSettings(BaseModel, frozen=True, extra="forbid"):
+    """A provider beside the three vendors: any server that speaks OpenAI's chat completions."""
+
+    base_url: str = Field(description="for example http://127.0.0.1:11434/v1")
+    api_key: SecretStr | None = Field(None, description="left out when the server needs none")
+    kind: Literal["openai", "anthropic", "gemini"] = Field("openai", description="the wire format that it speaks")
+
+
+class TurnSettings(BaseModel, frozen=True, extra="forbid"):
+    """How turns are run; environment FRONTDESK_TURNS__<NAME>."""
+
+    lease_s: float = Field(15.0, ge=2, description="a turn whose worker is silent for so long is taken by another")
+    deadline_s: float = Field(120.0, gt=0, description="a turn that takes longer fails explicitly")
+    attempts: int = Field(3, ge=1, description="workers that may die of a turn before it fails explicitly")
+    concurrent: int = Field(64, ge=1, description="turns that this process runs at once; more wait")
+    stop_s: float = Field(8.0, gt=0, description="at SIGTERM: time to finish before turns are handed over")
+
+
+class RetentionSettings(BaseModel, frozen=True, extra="forbid"):
+    """What is kept how long; environment FRONTDESK_RETENTION__<NAME>."""
+
+    events_days: float = Field(7.0, gt=0, description="events that every consumer has read")
+    every_s: float = Field(60.0, gt=0, description="how often the clean-up looks")
+
+
+class Settings(BaseSettings):
+    """All settings. Names in the environment: FRONTDESK_<NAME>, nested FRONTDESK_<GROUP>__<NAME>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    env: Literal["development", "production"] = Field("development", description="production hides error details and logs JSON")
+    host: str = Field("127.0.0.1", description="address to listen on; loopback only until sign-in is there")
+    port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
+    data: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("frontdesk")), description="data directory: database, keys, models"
+    )
+    database_url: SecretStr | None = Field(None, description="external PostgreSQL >= 15 with pgvector; without it the embedded one")
+    kafka_servers: str | None = Field(None, description="not used yet: the embedded log serves every consumer")
+    redis_url: SecretStr | None = Field(None, description="not used yet: caches and limits are per process")
+    example: str = Field("clinic", description="example tenant loaded at start and default tenant; empty for none")
+    tenants: Path | None = Field(None, description="folder of tenant folders applied at start, beside the example")
+    encryption_keys: SecretStr | None = Field(
+        None, description="32-byte keys in base64, the first seals; without it the file `keys` in the data directory"
+    )
+    openai_api_key: SecretStr | None = Field(None, description="also read from OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, description="also read from OPENAI_BASE_URL; any compatible server")
+    anthropic_api_key: SecretStr | None = Field(None, description="also read from ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(None, description="also read from ANTHROPIC_BASE_URL")
+    gemini_api_key: SecretStr | None = Field(None, description="also read from GEMINI_API_KEY")
+    gemini_base_url: str | None = Field(None, description="also read from GEMINI_BASE_URL")
+    providers: dict[str, ProviderSettings] = Field({}, description="further providers by name")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins of pages that may call the API, in the environment separated by commas"
+    )
+    embedding_model: Path | None = Field(None, description="folder of all-MiniLM-L6-v2, when not the installed package's")
+    database: DatabaseSettings = DatabaseSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    turns: TurnSettings = TurnSettings()
+    retention: RetentionSettings = RetentionSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The file's values come as init arguments: the environment goes before them.
+        return env_settings, init_settings
+
+
+def load_settings(
+    environment: dict[str, str], file: Path | None = None, overrides: dict[str, Any] | None = None
+) -> Settings:
+    """Reads the YAML `file` (or FRONTDESK_CONFIG's), then the environment, then `overrides` (the command line).
+
+    `environment` must be the process's own, which pydantic reads too. Raises SettingsError that names the file and
+    line, or the variable, and what is accepted.
+    """
+    named = file or (Path(environment[f"{ENV_PREFIX}CONFIG"]) if f"{ENV_PREFIX}CONFIG" in environment else None)
+    values, lines = _read_yaml(named) if named else ({}, {})
+    for name in ("openai", "anthropic", "gemini"):
+        for what in ("api_key", "base_url"):
+            variable = f"{name}_{what}".upper()
+            if environment.get(variable):
+                values.setdefault(f"{name}_{what}", environment[variable])
+    if cors := environment.get(f"{ENV_PREFIX}CORS_ORIGINS"):
+        values["cors_origins"] = tuple(part.strip() for part in cors.split(",") if part.strip())
+    _refuse_unknown_variables(environment)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error, named, lines, environment)) from None
+    if overrides:
+        try:
+            settings = Settings.model_validate(settings.model_dump() | overrides)
+        except ValidationError as error:
+            raise SettingsError(_sentences(error, None, {}, environment)) from None
+    return settings
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """The file's values, and the line of each by its path."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 text.") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{path}:{line}: is not YAML: {error.problem}.") from error
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}:1: must be a mapping of settings, such as `port: 8000`.")
+    lines: dict[tuple[str, ...], int] = {}
+
+    def walk(part: yaml.Node, at: tuple[str, ...]) -> None:
+        if isinstance(part, yaml.MappingNode):
+            for key, value in part.value:
+                lines[(*at, str(key.value))] = key.start_mark.line + 1
+                walk(value, (*at, str(key.value)))
+
+    assert node is not None, "there are values, so there is a node"
+    walk(node, ())
+    return values, lines
+
+
+def _refuse_unknown_variables(environment: dict[str, str]) -> None:
+    """A misspelt variable would otherwise be ignored in silence."""
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG", "URL"}
+    for variable in environment:
+        if not variable.startswith(ENV_PREFIX) or variable.startswith(f"{ENV_PREFIX}SECRET_"):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).split("__")[0].upper()
+        if name not in known and name != "MIGRATE_URL":
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {ENV_PREFIX}{close[0]}?" if close else ""
+            raise SettingsError(f"{variable}: there is no such setting.{hint}")
+
+
+def _sentences(
+    error: ValidationError, file: Path | None, lines: dict[tuple[str, ...], int], environment: dict[str, str]
+) -> str:
+    sentences = []
+    for problem in error.errors():
+        path = tuple(str(part) for part in problem["loc"])
+        variable = ENV_PREFIX + "__".join(path).upper()
+        if variable in environment:
+            where = variable
+        elif file is not None and path in lines:
+            where = f"{file}:{lines[path]}: {'.'.join(path)}"
+        else:
+            where = ".".join(path)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(path[-1], Settings.model_fields, 1)
+            message = "there is no such setting." + (f" Did you mean {close[0]}?" if close else "")
+        sentences.append(f"{where}: {message}")
+    return "\n".join(sentences)

@@ -1,0 +1,36 @@
+"""What `/metrics` tells of turns, requests, the log and the process. Labels are tenants and closed sets only."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Made once, by the composition root, on its own registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "frontdesk_requests", "HTTP requests by route and status class", ("route", "status"), registry=registry
+        )
+        self.request_seconds = Histogram(
+            "frontdesk_request_duration_seconds", "Time to the end of the answer", ("route",), buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.messages = Counter("frontdesk_messages", "Messages accepted and kept", ("tenant",), registry=registry)
+        self.turns = Counter("frontdesk_turns", "Turns ended", ("tenant", "outcome"), registry=registry)
+        self.turn_seconds = Histogram(
+            "frontdesk_turn_duration_seconds", "From accepted to ended", ("tenant",), buckets=_SECONDS, registry=registry
+        )
+        self.stages = Counter("frontdesk_routing_decisions", "Decisions by stage", ("tenant", "stage"), registry=registry)
+        self.turns_running = Gauge("frontdesk_turns_running", "Turns that this process runs", registry=registry)
+        self.turns_recovered = Counter("frontdesk_turns_recovered", "Turns taken from a dead worker", registry=registry)
+        self.streams_open = Gauge("frontdesk_streams_open", "Connected streams", registry=registry)
+        self.events_read = Counter("frontdesk_events_read", "Events handled", ("consumer", "outcome"), registry=registry)
+        self.cache = Counter("frontdesk_cache", "Look-ups in caches", ("cache", "outcome"), registry=registry)
+        self.database_connections = Gauge(
+            "frontdesk_database_connections", "Connections of the pool", ("state",), registry=registry
+        )
+        self.database_restarts = Gauge(
+            "frontdesk_database_restarts", "Restarts of the embedded server", registry=registry
+        )

