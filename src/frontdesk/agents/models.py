@@ -7,7 +7,9 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.knowledge.models import Citation
+from frontdesk.llm.types import Alias as Alias
 from frontdesk.llm.types import PendingCall
+from frontdesk.llm.types import Target as Target
 from frontdesk.tools.types import Need, ToolDefinition
 
 
@@ -27,25 +29,6 @@ class Agent(msgspec.Struct, frozen=True):
     max_tokens: int = 20_000  # of all its calls in a turn
     max_cost_usd: Decimal = Decimal("0.50")
     timeout_s: float = 60.0
-
-
-class Target(msgspec.Struct, frozen=True):
-    """One provider+model of a chain. Targets with the same `rank` are equal and share the load by `weight`."""
-
-    provider: str
-    model: str
-    rank: int = 0
-    weight: int = 1
-
-
-class Alias(msgspec.Struct, frozen=True):
-    """A tenant's name for an ordered chain of targets."""
-
-    name: str
-    targets: tuple[Target, ...]
-    temperature: float | None = None
-    max_tokens: int | None = None
-    deadline_s: float | None = None
 
 
 class Prompt(msgspec.Struct, frozen=True):

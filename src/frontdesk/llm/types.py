@@ -1,6 +1,6 @@
 """One request and one response for every provider, and the errors that a provider may end with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol  # tool arguments and JSON Schemas are untyped wire data
@@ -111,6 +111,8 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False  # the vendor named no figures (a cut stream): ours, counted roughly
+    # Of the input, what was written into the vendor's cache at a price of its own (Anthropic).
+    cache_write_tokens: int = 0
 
 
 class LLMResponse(msgspec.Struct, frozen=True):
@@ -136,6 +138,25 @@ class Restart(msgspec.Struct, frozen=True):
 LLMDelta = TextDelta | Restart | LLMResponse
 
 
+class Target(msgspec.Struct, frozen=True):
+    """One provider+model of a chain. Targets with the same `rank` are equal and share the load by `weight`."""
+
+    provider: str
+    model: str
+    rank: int = 0
+    weight: int = 1
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """A tenant's name for an ordered chain of targets."""
+
+    name: str
+    targets: tuple[Target, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    deadline_s: float | None = None
+
+
 class Provider(Protocol):
     """A vendor's wire format and no more: retries, breaker, limits and ledger are the gateway's.
 
@@ -146,8 +167,8 @@ class Provider(Protocol):
 
     async def generate(self, request: LLMRequest) -> LLMResponse: ...
 
-    def stream(self, request: LLMRequest) -> AsyncIterator[TextDelta | LLMResponse]:
-        """Text in order as it comes, then the whole response, once, last."""
+    def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
+        """Text in order as it comes, then the whole response, once, last. Closing it ends the call."""
         ...
 
     async def check(self) -> None:
