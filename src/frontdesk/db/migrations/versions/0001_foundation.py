@@ -79,7 +79,8 @@ TENANT_TABLES = {
     # Small durable state of tools. made_by: the idempotency key of the call that wrote it.
     "records": """
         tenant_id uuid NOT NULL, collection text NOT NULL, key text NOT NULL, value jsonb NOT NULL,
-        made_by text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (tenant_id, collection, key)""",
+        made_by text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (tenant_id, collection, key)""",
     # The log. Readers go by (xid, position) below the snapshot's xmin, so that none skips a late commit.
     "outbox": """
         tenant_id uuid NOT NULL, position bigint GENERATED ALWAYS AS IDENTITY,

@@ -1,0 +1,111 @@
+"""The one loop that all consumers share: order, retries, dead letters, positions, counts."""
+
+import asyncio
+from typing import Any, Protocol  # what a consumer derives is its own type
+from uuid import UUID
+
+import structlog
+
+from frontdesk.core.errors import DatabaseUnavailable
+from frontdesk.db import Database, TenantScope
+from frontdesk.events.log import PostgresLog, move_in, put_dead_letter
+from frontdesk.events.models import Event, Position
+from frontdesk.events.wakeups import Wakeups
+from frontdesk.telemetry.metrics import Metrics
+
+BATCH = 200
+POLL_S = 5.0
+LEASE_S = 30.0
+TRIES = 3
+RETRY_S = 0.2
+
+log = structlog.get_logger()
+
+
+class Consumer(Protocol):
+    """One kind of effect of events. `derive` is the slow half, without a connection; `apply` the durable half."""
+
+    group: str
+    topics: tuple[str, ...]
+
+    async def derive(self, event: Event) -> Any: ...
+
+    async def apply(self, scope: TenantScope, event: Event, derived: Any) -> None:
+        """In the transaction that moves the group's position: both happen or neither."""
+        ...
+
+
+class Lost(Exception):
+    """Another worker has taken the group."""
+
+
+class ConsumerLoop:
+    """Runs one consumer in this process whenever no other process does."""
+
+    def __init__(
+        self, consumer: Consumer, db: Database, events: PostgresLog, wakeups: Wakeups, worker: UUID, metrics: Metrics
+    ) -> None:
+        self._consumer = consumer
+        self._db = db
+        self._events = events
+        self._wakeups = wakeups
+        self._worker = worker
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            seen = self._wakeups.count
+            try:
+                caught_up = await self._read_batch()
+            except DatabaseUnavailable as error:
+                await asyncio.sleep(error.retry_after or 1.0)
+                continue
+            except Lost:
+                caught_up = True
+            if caught_up:
+                await self._wakeups.wait(seen, POLL_S)
+
+    async def _read_batch(self) -> bool:
+        """Handles the next events; True when there is nothing more."""
+        group = self._consumer.group
+        position = await self._events.claim(group, self._worker, LEASE_S)
+        if position is None:
+            return True
+        batch = await self._events.after(position, self._consumer.topics, BATCH)
+        passed: Position | None = None  # beyond events that are not for us, moved along with the next effect
+        for position, event in batch:
+            if event is None:
+                passed = position
+            else:
+                await self._handle(position, event)
+                passed = None
+        if passed is not None and not await self._events.move(group, self._worker, passed, LEASE_S):
+            raise Lost
+        return len(batch) < BATCH
+
+    async def _handle(self, position: Position, event: Event) -> None:
+        """Bounded tries, then the dead letters: one bad event holds nobody up."""
+        group = self._consumer.group
+        for attempt in range(1, TRIES + 1):
+            try:
+                derived = await self._consumer.derive(event)
+                async with self._db.scope(event.tenant_id) as scope:
+                    if not await move_in(scope, group, self._worker, position, LEASE_S):
+                        raise Lost
+                    await self._consumer.apply(scope, event, derived)
+                self._metrics.events_read.labels(group, "applied").inc()
+                return
+            except (DatabaseUnavailable, Lost):
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge: whatever a consumer raises must not stop the log
+                failure = f"{type(error).__name__}"
+                log.warning(
+                    "consumer.failed", consumer=group, event_id=str(event.event_id), error=failure, attempt=attempt
+                )
+                await asyncio.sleep(RETRY_S * attempt)
+        async with self._db.scope(event.tenant_id) as scope:
+            if not await move_in(scope, group, self._worker, position, LEASE_S):
+                raise Lost
+            await put_dead_letter(scope, group, event, failure)
+        self._metrics.events_read.labels(group, "dead_letter").inc()

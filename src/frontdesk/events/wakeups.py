@@ -1,0 +1,66 @@
+"""Who waits for events learns of new ones: in this process at once, in others by NOTIFY, by polling if all fails."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from frontdesk.core.errors import DatabaseUnavailable
+from frontdesk.db import Database
+
+CHANNEL = "frontdesk_events"
+# One NOTIFY for all that was written within this time: a NOTIFY in every writing transaction halves throughput.
+COALESCE_S = 0.02
+RECONNECT_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Wakeups:
+    """Readers wait here; writers call `wake` after their commit."""
+
+    def __init__(self, db: Database, *, notify: bool) -> None:
+        """`notify`: other processes may work on the same database."""
+        self._db = db
+        self._notify = notify
+        self._waiting: set[asyncio.Event] = set()
+        self._written = asyncio.Event()
+        # Counts wake-ups. A reader notes it before it reads: what is written while it reads then wakes it too.
+        self.count = 0
+
+    def wake(self) -> None:
+        """Something was committed to the log."""
+        self._heard()
+        self._written.set()
+
+    async def wait(self, seen: int, timeout_s: float) -> None:
+        """Until `count` is beyond `seen`, or the time is over: then it is time to look anyway."""
+        if self.count != seen:
+            return
+        waiting = asyncio.Event()
+        self._waiting.add(waiting)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await waiting.wait()
+        finally:
+            self._waiting.discard(waiting)
+
+    async def run(self) -> None:
+        """Tells other processes and hears them. Runs until cancelled; without `notify` there is nobody to tell."""
+        while self._notify:
+            try:
+                async with self._db.listening(CHANNEL, lambda _payload: self._heard()) as connection:
+                    while True:
+                        await self._written.wait()
+                        await asyncio.sleep(COALESCE_S)
+                        self._written.clear()
+                        await connection.execute(f"NOTIFY {CHANNEL}")
+            except DatabaseUnavailable:
+                log.warning("wakeups.lost", retry_s=RECONNECT_S)
+                await asyncio.sleep(RECONNECT_S)
+
+    def _heard(self) -> None:
+        self.count += 1
+        for waiting in self._waiting:
+            waiting.set()

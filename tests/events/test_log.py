@@ -1,0 +1,216 @@
+"""The log: nothing skipped, in order per key, effects exactly once, poison put aside."""
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from frontdesk.core.ids import new_id
+from frontdesk.db import Database, TenantScope
+from frontdesk.db.cipher import Cipher
+from frontdesk.events.consumers import ConsumerLoop
+from frontdesk.events.log import PostgresLog
+from frontdesk.events.models import Event, Position
+from frontdesk.events.tail import follow
+from frontdesk.events.wakeups import Wakeups
+from frontdesk.telemetry.metrics import Metrics
+
+START = Position(0, 0)
+
+
+@pytest.fixture
+def events(database: Database) -> PostgresLog:
+    return PostgresLog(database, Cipher([b"k" * 32]))
+
+
+async def append(database: Database, events: PostgresLog, tenant_id: UUID, key: str, n: int) -> None:
+    async with database.scope(tenant_id) as scope:
+        await events.append(scope, "messages.raw", key, "message.accepted", {"n": n})
+
+
+async def numbers(events: PostgresLog, position: Position = START) -> list[int]:
+    return [event.payload["n"] for _, event in await events.after(position, ["messages.raw"], 1000) if event]
+
+
+async def test_an_event_that_commits_late_is_not_skipped(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    async with database.scope(tenant_id) as slow:
+        await events.append(slow, "messages.raw", "a", "message.accepted", {"n": 1})
+        await append(database, events, tenant_id, "b", 2)  # begun later, committed earlier
+        seen = await events.after(START, ["messages.raw"], 10)
+        position = seen[-1][0] if seen else START
+        early = [event.payload["n"] for _, event in seen if event]
+    assert sorted(early + await numbers(events, position)) == [1, 2]
+
+
+async def test_readers_under_concurrent_writers_see_every_event_once_and_each_key_in_commit_order(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    counters = dict.fromkeys("abcd", 0)
+
+    async def write(key: str) -> None:
+        for _ in range(25):
+            async with database.scope(tenant_id) as scope:
+                await scope.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key)
+                counters[key] += 1  # under the key's lock: the order of commits
+                await events.append(scope, "messages.raw", key, "message.accepted", {"n": counters[key]})
+
+    read: dict[str, list[int]] = {key: [] for key in "abcd"}
+
+    async def reader(done: asyncio.Event) -> None:
+        position = START
+        while True:
+            finished = done.is_set()
+            batch = await events.after(position, ["messages.raw"], 7)
+            for position, event in batch:  # noqa: B007 - where the next batch begins
+                assert event is not None
+                read[event.key].append(event.payload["n"])
+            if finished and not batch:
+                return
+            await asyncio.sleep(0)
+
+    done = asyncio.Event()
+    reading = asyncio.create_task(reader(done))
+    await asyncio.gather(*(write(key) for key in "aabbccdd"))
+    done.set()
+    await reading
+    assert read == {key: list(range(1, 51)) for key in "abcd"}
+
+
+async def test_other_topics_move_the_position_but_show_nothing(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    await append(database, events, tenant_id, "a", 1)
+    [(position, event)] = await events.after(START, ["handoff"], 10)
+    assert event is None
+    assert await events.after(position, ["handoff"], 10) == []
+
+
+class Counting:
+    """A projection: adds up `n` in a record; `poison` raises, `crash_once` fails after its effect."""
+
+    group, topics = "counting", ("messages.raw",)
+
+    def __init__(self) -> None:
+        self.crash_once = False
+        self.done = asyncio.Event()
+        self.until = 0
+
+    async def derive(self, event: Event) -> int:
+        if event.payload["n"] < 0:
+            raise ValueError("poison")
+        return int(event.payload["n"])
+
+    async def apply(self, scope: TenantScope, event: Event, derived: int) -> None:
+        total = await scope.fetchval(
+            """
+            INSERT INTO records (tenant_id, collection, key, value, made_by)
+            VALUES ($1, 'sums', 'sum', jsonb_build_object('n', $2::int), '')
+                ON CONFLICT (tenant_id, collection, key)
+                DO UPDATE SET value = jsonb_build_object('n', (records.value ->> 'n')::int + $2::int)
+            RETURNING (value ->> 'n')::int
+            """,
+            scope.tenant_id,
+            derived,
+        )
+        if self.crash_once:
+            self.crash_once = False
+            raise RuntimeError("after the effect, before the commit")
+        if total == self.until:
+            self.done.set()
+
+
+async def run_until(loop: ConsumerLoop, done: asyncio.Event) -> None:
+    running = asyncio.create_task(loop.run())
+    try:
+        async with asyncio.timeout(30):
+            await done.wait()
+            # The commit follows the last effect.
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def consumer_loop(database: Database, events: PostgresLog, consumer: Counting) -> ConsumerLoop:
+    wakeups = Wakeups(database, notify=False)
+    return ConsumerLoop(consumer, database, events, wakeups, new_id(), Metrics(CollectorRegistry()))
+
+
+async def test_an_effect_happens_once_although_it_was_tried_twice(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    for n in (1, 2, 3):
+        await append(database, events, tenant_id, "a", n)
+    consumer = Counting()
+    consumer.crash_once, consumer.until = True, 6
+    await run_until(consumer_loop(database, events, consumer), consumer.done)
+    async with database.scope(tenant_id) as scope:
+        assert await scope.fetchval("SELECT (value ->> 'n')::int FROM records") == 6
+
+
+async def test_a_poison_event_goes_to_the_dead_letters_and_holds_nobody_up(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    for n in (1, -1, 2):
+        await append(database, events, tenant_id, "a", n)
+    consumer = Counting()
+    consumer.until = 3
+    await run_until(consumer_loop(database, events, consumer), consumer.done)
+    async with database.scope(tenant_id) as scope:
+        [letter] = await scope.fetch("SELECT consumer, topic, error FROM dead_letters")
+    assert tuple(letter) == ("counting", "messages.raw.dlq", "ValueError")
+
+
+async def test_one_process_at_a_time_reads_for_a_group(database: Database, events: PostgresLog) -> None:
+    first, second = new_id(), new_id()
+    assert await events.claim("g", first, 30) is not None
+    assert await events.claim("g", second, 30) is None
+    assert await events.claim("g", first, 30) is not None
+
+
+async def test_a_follower_hears_of_what_another_process_writes(
+    database: Database, events: PostgresLog, tenant_id: UUID, database_url: str
+) -> None:
+    here, there = Wakeups(database, notify=True), Wakeups(database, notify=True)
+    heard: asyncio.Queue[Event] = asyncio.Queue()
+    tasks = [
+        asyncio.create_task(here.run()),
+        asyncio.create_task(there.run()),
+        asyncio.create_task(follow(events, here, ("messages.raw",), heard.put_nowait)),
+    ]
+    try:
+        async with asyncio.timeout(30):
+            while True:  # the follower starts at the end of the log: what comes after it is there is heard
+                await append(database, events, tenant_id, "a", 7)
+                there.wake()
+                try:
+                    event = await asyncio.wait_for(heard.get(), 0.5)
+                    break
+                except TimeoutError:
+                    continue
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert event.payload == {"n": 7}
+
+
+async def test_read_events_are_pruned_and_unread_ones_stay(
+    database: Database, events: PostgresLog, tenant_id: UUID, database_url: str
+) -> None:
+    for n in (1, 2):
+        await append(database, events, tenant_id, "a", n)
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("UPDATE outbox SET occurred_at = now() - interval '8 days'")
+    await owner.close()
+    worker = new_id()
+    await events.claim("slow", worker, 30)
+    assert await events.prune(7) == 0
+    [*_, (position, _)] = await events.after(START, ["messages.raw"], 10)
+    await events.move("slow", worker, Position(position.xid + 1, 0), 30)
+    assert await events.prune(7) == 2
