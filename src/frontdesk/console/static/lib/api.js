@@ -1,0 +1,167 @@
+// The one client of the HTTP API: every request of every page goes through it, every failure becomes one of two errors.
+
+/** @import { ErrorBody, History, Page, Passage } from "./types.js" */
+
+const REQUEST_DEADLINE_MS = 20_000;
+
+/** The server answered, but not with what was asked for. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {ErrorBody} body
+   */
+  constructor(status, body) {
+    super(body.detail);
+    this.status = status;
+    this.code = body.error_code;
+    this.detail = body.detail;
+    this.correlationId = body.correlation_id ?? "";
+    /** Seconds, or null when the server named none. */
+    this.retryAfter = body.retry_after ?? null;
+  }
+}
+
+/** No answer at all: the network, the server, or the deadline. */
+export class Unreachable extends Error {}
+
+export class Api {
+  /** @param {string | null} tenant the tenant's slug; null is the deployment's default tenant */
+  constructor(tenant) {
+    this.base = tenant === null ? "" : `/api/${encodeURIComponent(tenant)}`;
+  }
+
+  /**
+   * Who this page speaks for. From here on requests go to that tenant by name.
+   * @returns {Promise<Page>}
+   */
+  async page() {
+    /** @type {Page} */
+    const page = await this.#json("/page");
+    this.base = `/api/${encodeURIComponent(page.slug)}`;
+    return page;
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {number} after
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<History>}
+   */
+  history(sessionId, after, signal) {
+    return this.#json(`/conversations/${sessionId}?after=${after}`, { signal });
+  }
+
+  /**
+   * @param {string} passageId
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Passage>}
+   */
+  passage(passageId, signal) {
+    return this.#json(`/passages/${encodeURIComponent(passageId)}`, { signal });
+  }
+
+  /**
+   * Send a message and stay for the answer's stream.
+   * @param {object} body
+   * @param {string} key
+   * @param {AbortSignal} signal
+   * @returns {Promise<Response>}
+   */
+  chat(body, key, signal) {
+    return this.#request("/chat", { ...post(body, key, "text/event-stream"), signal });
+  }
+
+  /**
+   * Send a message; its answer comes by a stream that is already open.
+   * @param {object} body
+   * @param {string} key
+   * @param {AbortSignal} signal
+   * @returns {Promise<{ message_id: string, seq: number }>}
+   */
+  message(body, key, signal) {
+    return this.#json("/messages", { ...post(body, key, "application/json"), signal });
+  }
+
+  /**
+   * The rest of the answer that is being written, after the event `lastEventId`; null when there is nothing more.
+   * @param {string} sessionId
+   * @param {string} lastEventId
+   * @param {AbortSignal} signal
+   * @returns {Promise<Response | null>}
+   */
+  async follow(sessionId, lastEventId, signal) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "text/event-stream" };
+    if (lastEventId) headers["Last-Event-ID"] = lastEventId;
+    const response = await this.#request(`/conversations/${sessionId}/stream`, { headers, signal });
+    return response.status === 204 ? null : response;
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} [init]
+   * @returns {Promise<any>} untyped until here: the caller names what the route answers
+   */
+  async #json(path, init = {}) {
+    const response = await this.#request(path, init);
+    try {
+      return await response.json();
+    } catch (error) {
+      throw unreachable(error, init.signal);
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} init
+   */
+  async #request(path, init) {
+    // The deadline is for the first byte: a stream may go on as long as it likes.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), REQUEST_DEADLINE_MS);
+    const signal = init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal;
+    try {
+      const response = await fetch(this.base + path, { ...init, signal, cache: "no-store", credentials: "same-origin" });
+      if (!response.ok) throw await failure(response);
+      return response;
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      throw unreachable(error, init.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/**
+ * @param {object} body
+ * @param {string} key
+ * @param {string} accept
+ * @returns {RequestInit}
+ */
+function post(body, key, accept) {
+  const headers = { "Content-Type": "application/json", Accept: accept, "Idempotency-Key": key };
+  return { method: "POST", headers, body: JSON.stringify(body) };
+}
+
+/**
+ * @param {unknown} error
+ * @param {AbortSignal | null | undefined} signal of the caller: when it gave up itself, that is what it hears
+ */
+function unreachable(error, signal) {
+  return signal?.aborted ? error : new Unreachable("No connection to the server.", { cause: error });
+}
+
+/** @param {Response} response */
+async function failure(response) {
+  const header = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const fallback = Number.isNaN(header) ? null : header;
+  try {
+    const body = await response.json();
+    return new ApiError(response.status, { ...body, retry_after: body.retry_after ?? fallback });
+  } catch {
+    // A proxy's page in place of our error format.
+    const detail = response.statusText || `HTTP ${response.status}`;
+    return new ApiError(response.status, { detail, error_code: "UNREADABLE", retry_after: fallback });
+  }
+}

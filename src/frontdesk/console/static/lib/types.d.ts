@@ -1,0 +1,139 @@
+// What the API says, as the pages read it (docs: the public API).
+
+export interface Page {
+  slug: string;
+  name: string;
+  greeting: string;
+  suggestions: string[];
+  languages: string[];
+  local: boolean;
+  version: string;
+  agents?: Record<string, string>;
+}
+
+export interface Need {
+  parameter: string;
+  question: string;
+  options?: string[];
+}
+
+export interface Citation {
+  document: string;
+  title: string;
+  passage_id: string;
+  start: number;
+  end: number;
+  quote: string;
+}
+
+/** The answer of a turn: the last event of a stream, and the metadata of an assistant's message in the history. */
+export interface Answer {
+  session_id: string;
+  message_id: string;
+  seq: number;
+  text: string;
+  agents?: string[];
+  routing?: { stage: string; reason: string };
+  emergency?: boolean;
+  escalated?: boolean;
+  owner?: Owner;
+  needs?: Need[];
+  options?: string[];
+  citations?: Citation[];
+  source?: string;
+  degraded?: boolean;
+  state?: string;
+  in_reply_to?: number[];
+}
+
+export type Owner = "agent" | "queue" | "human";
+export type Role = "user" | "assistant" | "system" | "human";
+
+export interface Message {
+  seq: number;
+  message_id: string;
+  role: Role;
+  content: string;
+  timestamp: string;
+  in_reply_to?: number[] | null;
+  metadata?: (Partial<Answer> & { failed?: string }) | null;
+}
+
+export interface History {
+  session_id: string;
+  state: string;
+  owner: Owner;
+  epoch: number;
+  last_seq: number;
+  messages: Message[];
+}
+
+export interface Passage {
+  document: string;
+  title: string;
+  heading: string;
+  before: string;
+  quote: string;
+  after: string;
+  start: number;
+  end: number;
+}
+
+export interface ErrorBody {
+  detail: string;
+  error_code: string;
+  correlation_id?: string;
+  retry_after?: number | null;
+  errors?: { field: string; message: string }[];
+}
+
+export type StreamEvent = { id: string; type: string; data: string };
+
+/** Why something did not work, as the visitor reads it. */
+export interface Problem {
+  code: string;
+  detail: string;
+  correlationId: string;
+}
+
+export type Delivery = "sending" | "waiting" | "failed" | null;
+
+/** One line of the thread. `entry.key` is stable over the entry's life. */
+export interface Entry {
+  key: string;
+  kind: "message" | "ended";
+  role: Role;
+  seq: number | null;
+  text: string;
+  at: string;
+  answer: Partial<Answer> | null;
+  delivery: Delivery;
+  retryAt: number | null;
+  problem: Problem | null;
+  /** The contact's messages (by seq) that it covers. */
+  covers: number[];
+}
+
+export interface Unsent {
+  key: string;
+  text: string;
+  at: string;
+}
+
+export interface Live {
+  text: string;
+  status: string;
+  agent: string;
+}
+
+export interface View {
+  phase: "loading" | "ready" | "unreachable";
+  problem: Problem | null;
+  retryAt: number | null;
+  entries: Entry[];
+  /** The answer that is being written; null when none is awaited. */
+  live: Live | null;
+  link: "online" | "reconnecting" | "offline";
+  owner: Owner;
+  escalated: boolean;
+}
