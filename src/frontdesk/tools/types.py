@@ -55,7 +55,7 @@ class Records(Protocol):
         ...
 
     async def insert(self, collection: str, key: str, value: JSONObject, made_by: str) -> JSONObject | None:
-        """The stored value; None when the key is taken by another. Repeated with the same `made_by`: as the first time."""
+        """The stored value; None when the key is taken by another. The same `made_by` again: as the first time."""
         ...
 
     async def move(self, collection: str, key: str, new_key: str, value: JSONObject, made_by: str) -> bool:
@@ -105,8 +105,11 @@ class ToolResult(msgspec.Struct, frozen=True):
     duration_ms: int = 0
 
 
-class NeedsInput(Exception):  # noqa: N818 - it is a request, not an error
-    """Raised by a Python tool to ask the contact for a parameter (missing, not precise enough, or not possible)."""
+class NeedsInput(Exception):
+    """Raised by a Python tool to ask the contact for a parameter: missing, not precise enough, or not possible.
+
+    Not an error but a request.
+    """
 
     def __init__(self, parameter: str, question: str, options: tuple[str, ...] = ()) -> None:
         super().__init__(question)

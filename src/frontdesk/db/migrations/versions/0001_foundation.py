@@ -76,9 +76,9 @@ TENANT_TABLES = {
         heading text NOT NULL, start_at int NOT NULL, end_at int NOT NULL, text text NOT NULL,
         embedding vector(384) NOT NULL, words tsvector NOT NULL, PRIMARY KEY (tenant_id, id),
         FOREIGN KEY (tenant_id, document_id) REFERENCES documents ON DELETE CASCADE""",
-    # Small durable state of tools. made_by: the idempotency key of the call that wrote it.
+    # Small durable state of tools. made_by: the idempotency key of the call that wrote it. Ranges of keys are by bytes.
     "records": """
-        tenant_id uuid NOT NULL, collection text NOT NULL, key text NOT NULL, value jsonb NOT NULL,
+        tenant_id uuid NOT NULL, collection text NOT NULL, key text COLLATE "C" NOT NULL, value jsonb NOT NULL,
         made_by text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (tenant_id, collection, key)""",
     # The log. Readers go by (xid, position) below the snapshot's xmin, so that none skips a late commit.

@@ -1,0 +1,69 @@
+"""The one place where tenants' Jinja templates are compiled and rendered: sandboxed, strict, bounded in size.
+
+The sandbox keeps a template from reaching anything but its values; the bound on its text is against accidents. A
+template can still be made to waste time and memory: whoever may write a tenant's files is trusted that far.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any  # what templates are given is a tenant's own JSON
+
+import jinja2
+from cachetools import LRUCache
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from frontdesk.core.errors import DefinitionError
+
+MAX_CHARACTERS = 100_000
+_CACHED_TEMPLATES = 2_000
+
+
+class TemplateFailed(ValueError):
+    """A template that is right as such could not be rendered with these values."""
+
+
+class Templates:
+    """Compiled templates, at most 2,000, by their key: the key must change when the text does."""
+
+    def __init__(self, counted: Callable[[bool], None] = lambda hit: None) -> None:
+        """`counted` is told of each look-up whether it was a hit."""
+        self._environment = ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # the channel escapes: what comes out here is text, not HTML
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            cache_size=0,
+        )
+        self._compiled: LRUCache[object, jinja2.Template] = LRUCache(_CACHED_TEMPLATES)
+        self._counted = counted
+
+    def check(self, source: str, name: str) -> None:
+        """Raises DefinitionError that starts with `name:line:` when `source` is not a template."""
+        try:
+            self._environment.from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise DefinitionError(f"{name}:{error.lineno}: is not a Jinja template: {error.message}") from error
+
+    def render(self, key: object, source: str, values: Mapping[str, Any]) -> str:
+        """Raises TemplateFailed: a name that is not there, a forbidden operation, more than 100,000 characters."""
+        template = self._compiled.get(key)
+        self._counted(template is not None)
+        try:
+            if template is None:
+                template = self._compiled[key] = self._environment.from_string(source)
+            return _joined(template, values)
+        except jinja2.TemplateError as error:  # unknown names and forbidden attributes among them
+            raise TemplateFailed(str(error)) from error
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+            # A template is a small program: it may also divide by zero.
+            raise TemplateFailed(f"{type(error).__name__} while rendering") from error
+
+
+def _joined(template: jinja2.Template, values: Mapping[str, Any]) -> str:
+    pieces, length = [], 0
+    for piece in template.generate(**values):
+        length += len(piece)
+        if length > MAX_CHARACTERS:
+            raise TemplateFailed(f"The text is longer than {MAX_CHARACTERS} characters.")
+        pieces.append(piece)
+    return "".join(pieces).strip()
