@@ -1,0 +1,347 @@
+"""Anthropic's messages.
+
+Wire format: https://platform.claude.com/docs/en/api/messages, streams: …/docs/en/build-with-claude/streaming
+"""
+
+import re
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+
+import aiohttp
+import msgspec
+from pydantic import SecretStr
+
+from frontdesk.llm import tokens
+from frontdesk.llm.providers.calls import tool_call
+from frontdesk.llm.providers.schemas import Encoded, closed, plain
+from frontdesk.llm.providers.wire import VendorError, Wire
+from frontdesk.llm.types import (
+    ContentFiltered,
+    Image,
+    JSONObject,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    Role,
+    StopReason,
+    TextDelta,
+    ToolSpec,
+    Usage,
+)
+
+BASE_URL = "https://api.anthropic.com"
+VERSION = "2023-06-01"
+
+# The API asks for a limit; every current model allows this one.
+MAX_TOKENS = 8192
+
+_CACHED = {"type": "ephemeral"}
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+_CHOICE = {"auto": "auto", "required": "any", "none": "none"}
+
+
+class AnthropicProvider:
+    """Messages and no more: retries, breaker and ledger are the gateway's."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        api_key: SecretStr | None,
+        *,
+        name: str = "anthropic",
+        base_url: str | None = None,
+        idle_s: float = 15.0,
+    ) -> None:
+        self.name = name
+        headers = {"anthropic-version": VERSION} | ({"x-api-key": api_key.get_secret_value()} if api_key else {})
+        self._wire = Wire(name, http, base_url or BASE_URL, headers, _read_error, idle_s)
+        self._tools = Encoded(_tool)
+        self._last_tools = Encoded(_cached_tool)
+        self._formats = Encoded(_format)
+
+    async def generate(self, request: LLMRequest) -> LLMResponse:
+        answer = await self._wire.post_json("/v1/messages", self._body(request), _MESSAGE)
+        whole = _Answer()
+        for place, block in enumerate(answer.content):
+            whole.open(place, block)
+            whole.blocks[place].text.append(block.text or "")
+            if block.type == "tool_use" and block.input is not None:
+                whole.blocks[place].raw.append(bytes(block.input).decode())
+        whole.stop = answer.stop_reason or "end_turn"
+        whole.count(answer.usage)
+        return self._response(request, whole)
+
+    async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
+        whole = _Answer()
+        body = self._body(request) | {"stream": True}
+        async with aclosing(self._wire.post_sse("/v1/messages", body, _EVENT)) as events:
+            async for event in events:
+                if event.type == "error":
+                    raise self._wire.failure(_vendor_error(event.error))
+                text = whole.take(event)
+                if text:
+                    yield TextDelta(text)
+        if not whole.ended:
+            raise self._wire.cut()
+        yield self._response(request, whole)
+
+    async def check(self) -> None:
+        await self._wire.get_json("/v1/models?limit=1", _MODELS)
+
+    async def models(self) -> list[str]:
+        return [model.id for model in (await self._wire.get_json("/v1/models?limit=1000", _MODELS)).data]
+
+    def _body(self, request: LLMRequest) -> JSONObject:
+        system = [message.text for message in request.messages if message.role is Role.SYSTEM and message.text.strip()]
+        body: JSONObject = {
+            "model": request.model,
+            "max_tokens": request.max_tokens or MAX_TOKENS,
+            "messages": _messages(request.messages),
+        }
+        if system:
+            body["system"] = [{"type": "text", "text": text} for text in system]
+        # The prompt's stable prefix is its tools and, when facts that change follow as another message, its first
+        # system message. What is marked there is read from the vendor's cache by the next call.
+        if len(system) > 1:
+            body["system"][0]["cache_control"] = _CACHED
+        if request.tools:
+            *first, last = request.tools
+            tools = [self._tools.of(tool) for tool in first]
+            body["tools"] = [*tools, (self._tools if len(system) > 1 else self._last_tools).of(last)]
+            body["tool_choice"] = {"type": _CHOICE[request.tool_choice]}
+        if request.output_schema is not None:
+            body["output_config"] = self._formats.of(request.output_schema)
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        return body
+
+    def _response(self, request: LLMRequest, whole: "_Answer") -> LLMResponse:
+        blocks = [whole.blocks[place] for place in sorted(whole.blocks)]
+        text = "".join("".join(block.text) for block in blocks if block.type == "text")
+        calls = tuple(
+            tool_call(block.id, block.name, "".join(block.raw)) for block in blocks if block.type == "tool_use"
+        )
+        stop = StopReason.TOOL_CALLS if calls else _STOP.get(whole.stop or "", StopReason.STOP)
+        if stop is StopReason.CONTENT_FILTER and not text:
+            raise ContentFiltered(f"{self.name} refused to answer.", provider=self.name)
+        if not text and not calls and stop is StopReason.STOP:
+            raise self._wire.nonsense("an empty answer")
+        usage = whole.usage() or tokens.estimated(request, text + "".join(call.name + call.raw for call in calls))
+        return LLMResponse(text, calls, stop, usage, self.name, request.model)
+
+
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class _Counts(msgspec.Struct):
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw | None = None
+
+
+class _Whole(msgspec.Struct):
+    content: list[_Block]
+    stop_reason: str | None = None
+    usage: _Counts | None = None
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Started(msgspec.Struct):
+    usage: _Counts | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    type: str | None = None
+    message: str | None = None
+
+
+class _ErrorAnswer(msgspec.Struct):
+    error: _ErrorBody
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    message: _Started | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: _Counts | None = None
+    error: _ErrorBody | None = None
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+_MESSAGE = msgspec.json.Decoder(_Whole)
+_EVENT = msgspec.json.Decoder(_Event)
+_MODELS = msgspec.json.Decoder(_Models)
+_ERROR = msgspec.json.Decoder(_ErrorAnswer)
+
+_STOP = {
+    "max_tokens": StopReason.MAX_TOKENS,
+    "model_context_window_exceeded": StopReason.MAX_TOKENS,
+    "refusal": StopReason.CONTENT_FILTER,
+}
+
+
+class _OpenBlock:
+    def __init__(self, block: _Block) -> None:
+        self.type = block.type
+        self.id = block.id or ""
+        self.name = block.name or ""
+        self.text: list[str] = []
+        self.raw: list[str] = []
+
+
+class _Answer:
+    """An answer as it grows, block by block; thinking and blocks that we do not know are passed over."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, _OpenBlock] = {}
+        self.stop: str | None = None
+        self.ended = False
+        self._counts = _Counts()
+
+    def open(self, place: int, block: _Block) -> None:
+        self.blocks[place] = _OpenBlock(block)
+
+    def take(self, event: _Event) -> str:
+        """One event; the text that it adds."""
+        if event.type == "content_block_delta":
+            return self._grow(event)
+        if event.type == "content_block_start" and event.content_block is not None:
+            self.open(event.index, event.content_block)
+            self.blocks[event.index].text.append(event.content_block.text or "")
+            return event.content_block.text or "" if event.content_block.type == "text" else ""
+        if event.type == "message_start" and event.message is not None:
+            self.count(event.message.usage)
+        elif event.type == "message_delta":
+            self.stop = (event.delta.stop_reason if event.delta else None) or self.stop
+            self.count(event.usage)
+        elif event.type == "message_stop":
+            self.ended = True
+        return ""
+
+    def count(self, counts: _Counts | None) -> None:
+        """Figures are cumulative: what a later event names replaces what an earlier one did."""
+        for field in _Counts.__struct_fields__ if counts else ():
+            value = getattr(counts, field)
+            if value is not None:
+                setattr(self._counts, field, value)
+
+    def usage(self) -> Usage | None:
+        """Anthropic's `input_tokens` are only those that its cache neither read nor wrote; ours are all."""
+        counts = self._counts
+        if counts.input_tokens is None or counts.output_tokens is None:
+            return None
+        read, written = counts.cache_read_input_tokens or 0, counts.cache_creation_input_tokens or 0
+        details = counts.output_tokens_details or _OutputDetails()
+        return Usage(
+            input_tokens=counts.input_tokens + read + written,
+            cached_tokens=read,
+            cache_write_tokens=written,
+            output_tokens=counts.output_tokens,
+            reasoning_tokens=details.thinking_tokens or 0,
+        )
+
+    def _grow(self, event: _Event) -> str:
+        block, delta = self.blocks.get(event.index), event.delta
+        if block is None or delta is None:
+            return ""
+        if delta.type == "text_delta" and delta.text:
+            block.text.append(delta.text)
+            return delta.text
+        if delta.type == "input_json_delta" and delta.partial_json:
+            block.raw.append(delta.partial_json)
+        return ""
+
+
+def _messages(messages: Iterable[Message]) -> list[JSONObject]:
+    """User and assistant in turns: results of tools are the user's, and neighbours of one role are one message."""
+    merged: list[JSONObject] = []
+    for message in messages:
+        if message.role is Role.SYSTEM:
+            continue
+        role = "assistant" if message.role is Role.ASSISTANT else "user"
+        content = _content(message)
+        if not content:
+            continue  # the API refuses empty blocks, and they say nothing
+        if merged and merged[-1]["role"] == role:
+            merged[-1]["content"] += content
+        else:
+            merged.append({"role": role, "content": content})
+    if merged and merged[0]["role"] == "assistant":  # a window may begin with an answer; the API wants the user first
+        merged.insert(0, {"role": "user", "content": [{"type": "text", "text": "(Earlier messages are left out.)"}]})
+    return merged
+
+
+def _content(message: Message) -> list[JSONObject]:
+    if message.role is Role.TOOL:
+        result = {"type": "tool_result", "tool_use_id": _id(message.tool_call_id or "")}
+        return [result | {"content": message.text or "{}"}]
+    content: list[JSONObject] = [_image(image) for image in message.images]
+    if message.text.strip():
+        content.append({"type": "text", "text": message.text})
+    for call in message.tool_calls:
+        content.append({"type": "tool_use", "id": _id(call.id), "name": call.name, "input": call.arguments or {}})
+    return content
+
+
+def _image(image: Image) -> JSONObject:
+    if image.url.startswith("data:"):
+        head, _, data = image.url.partition(",")
+        media_type = head.removeprefix("data:").partition(";")[0] or image.media_type
+        return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+    return {"type": "image", "source": {"type": "url", "url": image.url}}
+
+
+def _id(call_id: str) -> str:
+    """Calls that another vendor's model made may have ids that Anthropic refuses; the same id stays the same."""
+    return _NOT_IN_IDS.sub("_", call_id) or "call"
+
+
+def _tool(spec: ToolSpec) -> JSONObject:
+    return {"name": spec.name, "description": spec.description, "input_schema": plain(spec.parameters)}
+
+
+def _cached_tool(spec: ToolSpec) -> JSONObject:
+    return _tool(spec) | {"cache_control": _CACHED}
+
+
+def _format(schema: JSONObject) -> JSONObject:
+    return {"format": {"type": "json_schema", "schema": closed(schema)}}
+
+
+def _read_error(body: bytes) -> VendorError:
+    try:
+        return _vendor_error(_ERROR.decode(body).error)
+    except (ValueError, RecursionError):
+        return VendorError()
+
+
+def _vendor_error(error: _ErrorBody | None) -> VendorError:
+    if error is None:
+        return VendorError()
+    return VendorError((error.type,) if error.type else (), error.message or "")

@@ -1,0 +1,35 @@
+"""Counting tokens where no vendor does: roughly, and always marked as an estimate."""
+
+from frontdesk.core.json import dumps
+from frontdesk.llm.types import LLMRequest, Usage
+
+# Of the three vendors' tokenizers over the languages we serve: 3.6 to 4.6 bytes of UTF-8 a token.
+_BYTES_PER_TOKEN = 4
+_MESSAGE_TOKENS = 4  # role and marks
+_IMAGE_TOKENS = 1000  # the vendors' figures for a picture of about a megapixel
+
+
+def tokens_of(text: str) -> int:
+    return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
+
+
+def input_tokens(request: LLMRequest) -> int:
+    """Of the whole prompt, tools and output schema included."""
+    total = 0
+    for message in request.messages:
+        total += _MESSAGE_TOKENS + tokens_of(message.text) + _IMAGE_TOKENS * len(message.images)
+        for call in message.tool_calls:
+            total += tokens_of(call.name) + tokens_of(call.raw or _json(call.arguments))
+    for tool in request.tools:
+        total += tokens_of(tool.name) + tokens_of(tool.description) + tokens_of(_json(tool.parameters))
+    if request.output_schema is not None:
+        total += tokens_of(_json(request.output_schema))
+    return total
+
+
+def estimated(request: LLMRequest, output: str) -> Usage:
+    return Usage(input_tokens=input_tokens(request), output_tokens=tokens_of(output), estimated=True)
+
+
+def _json(value: object) -> str:
+    return dumps(value).decode()
