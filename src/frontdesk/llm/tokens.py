@@ -1,7 +1,9 @@
 """Counting tokens where no vendor does: roughly, and always marked as an estimate."""
 
+from collections.abc import Iterable
+
 from frontdesk.core.json import dumps
-from frontdesk.llm.types import LLMRequest, Usage
+from frontdesk.llm.types import LLMRequest, ToolCall, Usage
 
 # Of the three vendors' tokenizers over the languages we serve: 3.6 to 4.6 bytes of UTF-8 a token.
 _BYTES_PER_TOKEN = 4
@@ -18,8 +20,7 @@ def input_tokens(request: LLMRequest) -> int:
     total = 0
     for message in request.messages:
         total += _MESSAGE_TOKENS + tokens_of(message.text) + _IMAGE_TOKENS * len(message.images)
-        for call in message.tool_calls:
-            total += tokens_of(call.name) + tokens_of(call.raw or _json(call.arguments))
+        total += sum(map(_of_call, message.tool_calls))
     for tool in request.tools:
         total += tokens_of(tool.name) + tokens_of(tool.description) + tokens_of(_json(tool.parameters))
     if request.output_schema is not None:
@@ -27,8 +28,13 @@ def input_tokens(request: LLMRequest) -> int:
     return total
 
 
-def estimated(request: LLMRequest, output: str) -> Usage:
-    return Usage(input_tokens=input_tokens(request), output_tokens=tokens_of(output), estimated=True)
+def estimated(request: LLMRequest, output: str, calls: Iterable[ToolCall] = ()) -> Usage:
+    spoken = tokens_of(output) + sum(map(_of_call, calls))
+    return Usage(input_tokens=input_tokens(request), output_tokens=spoken, estimated=True)
+
+
+def _of_call(call: ToolCall) -> int:
+    return tokens_of(call.name) + tokens_of(call.raw or _json(call.arguments))
 
 
 def _json(value: object) -> str:

@@ -126,7 +126,7 @@ class AnthropicProvider:
             raise ContentFiltered(f"{self.name} refused to answer.", provider=self.name)
         if not text and not calls and stop is StopReason.STOP:
             raise self._wire.nonsense("an empty answer")
-        usage = whole.usage() or tokens.estimated(request, text + "".join(call.name + call.raw for call in calls))
+        usage = whole.usage() or tokens.estimated(request, text, calls)
         return LLMResponse(text, calls, stop, usage, self.name, request.model)
 
 

@@ -118,9 +118,7 @@ class GeminiProvider:
             raise ContentFiltered(f"{self.name} refused to answer.", provider=self.name)
         if not calls and (whole.finish in _BROKEN or (not text and stop is StopReason.STOP)):
             raise self._wire.nonsense("an empty or broken answer")
-        usage = _usage(whole.counts) or tokens.estimated(
-            request, text + "".join(call.name + call.raw for call in calls)
-        )
+        usage = _usage(whole.counts) or tokens.estimated(request, text, calls)
         return LLMResponse(text, calls, stop, usage, self.name, request.model)
 
 
@@ -281,9 +279,8 @@ def _result(text: str) -> JSONObject:
 def _image(image: Image) -> JSONObject:
     if image.url.startswith("data:"):
         head, _, data = image.url.partition(",")
-        return {
-            "inlineData": {"mimeType": head.removeprefix("data:").partition(";")[0] or image.media_type, "data": data}
-        }
+        media_type = head.removeprefix("data:").partition(";")[0] or image.media_type
+        return {"inlineData": {"mimeType": media_type, "data": data}}
     return {"fileData": {"mimeType": image.media_type, "fileUri": image.url}}
 
 

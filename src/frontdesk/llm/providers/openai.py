@@ -25,7 +25,6 @@ from frontdesk.llm.types import (
     Role,
     StopReason,
     TextDelta,
-    ToolCall,
     ToolSpec,
     Usage,
 )
@@ -111,7 +110,7 @@ class OpenAIProvider:
             raise ContentFiltered(f"{self.name} refused to answer.", provider=self.name)
         if not text and not calls and stop is StopReason.STOP:
             raise self._wire.nonsense("an empty answer")
-        usage = _usage(whole.usage) if whole.usage else tokens.estimated(request, text + _spoken(calls))
+        usage = _usage(whole.usage) if whole.usage else tokens.estimated(request, text, calls)
         return LLMResponse(text, calls, stop, usage, self.name, request.model)
 
 
@@ -275,10 +274,6 @@ def _usage(counts: _Counts) -> Usage:
         output_tokens=counts.completion_tokens,
         reasoning_tokens=of_output.reasoning_tokens or 0,
     )
-
-
-def _spoken(calls: tuple[ToolCall, ...]) -> str:
-    return "".join(call.name + call.raw for call in calls)
 
 
 def _read_error(body: bytes) -> VendorError:

@@ -25,7 +25,8 @@ _CONSTRAINTS = frozenset(
 
 def plain(schema: JSONObject) -> JSONObject:
     """Without the `x-` keys that only `local` and the runner read."""
-    return _mapped(schema, lambda node: {key: value for key, value in node.items() if not key.startswith("x-")})
+    bare: JSONObject = _mapped(schema, lambda node: {key: node[key] for key in node if not key.startswith("x-")})
+    return bare
 
 
 def closed(schema: JSONObject) -> JSONObject:
@@ -37,7 +38,8 @@ def closed(schema: JSONObject) -> JSONObject:
             kept["additionalProperties"] = False
         return kept
 
-    return _mapped(schema, close)
+    shut: JSONObject = _mapped(schema, close)
+    return shut
 
 
 def is_strict(schema: JSONObject) -> bool:

@@ -38,7 +38,8 @@ MAX_ERROR_BYTES = 64 * 1024
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,47}")
 # The vendors and the compatible servers say "too long" in many words and few codes.
 _TOO_LONG = re.compile(
-    r"context_length_exceeded|exceed_context_size|prompt is too long|maximum context length|context (?:window|length|size)"
+    r"context_length_exceeded|exceed_context_size|prompt is too long|maximum context length"
+    r"|context (?:window|length|size)"
     r"|input token count .{0,40}exceeds|exceeds? the maximum number of tokens|too many tokens",
     re.IGNORECASE,
 )
@@ -88,7 +89,7 @@ class Wire:
     async def post_sse(
         self, path: str, body: Mapping[str, Any], decoder: "msgspec.json.Decoder[T]", *, end: bytes | None = None
     ) -> AsyncGenerator[T, None]:
-        """Each event's data, decoded, until the body ends or the data is `end`. Whether it ended well: see the caller."""
+        """Each event's data, decoded, until the body ends or the data is `end`. Was that all? The caller knows."""
         async with aclosing(self._events(path, self._encode(body))) as events:
             async for data in events:
                 if data == end:
@@ -246,7 +247,7 @@ def _detail(provider: str, status: int | None, code: str, kind: type[ProviderFai
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: milliseconds as OpenAI says them, else seconds or an HTTP date. None when not said, or not sane."""
+    """Seconds to wait: OpenAI's milliseconds, else seconds or an HTTP date. None when not said, or not sane."""
     in_ms = _number(headers.get("retry-after-ms"))
     if in_ms is not None:
         return in_ms / 1000
