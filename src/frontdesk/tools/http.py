@@ -121,6 +121,7 @@ class HttpTool:
     ) -> None:
         self.definition = definition
         self._config = HttpConfig.of(definition)
+        self.is_repeatable = self._config.is_repeatable
         self._allow = allow
         self._outbound = outbound
         self._secrets = secrets

@@ -113,6 +113,8 @@ class PythonFiles:
 class PythonTool:
     """One python tool of a tenant. Raises DefinitionError when its `config` is wrong."""
 
+    is_repeatable = True  # the function's side of the bargain: it is given the call's idempotency key
+
     def __init__(self, definition: ToolDefinition, slug: str, files: PythonFiles) -> None:
         self.definition = definition
         self._files = files
@@ -121,7 +123,9 @@ class PythonTool:
 
     async def call(self, arguments: JSONObject, context: ToolContext) -> ToolResult:
         """Raises what the function raises."""
-        module = self._files.loaded(self._path) or await asyncio.to_thread(self._files.load, self._path)
+        module = self._files.loaded(self._path)
+        if module is None:
+            module = await asyncio.to_thread(self._files.load, self._path)
         function = _function(module, self._config.function)
         if inspect.iscoroutinefunction(function):
             result = await function(arguments, context)

@@ -41,6 +41,16 @@ class ToolDefinition(msgspec.Struct, frozen=True):
     config: JSONObject = {}
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """The tenant whose tools these are. `version` is of its definitions: the key of what is built from them."""
+
+    tenant_id: UUID
+    slug: str
+    version: int
+    http_allow: tuple[str, ...] = ()
+    min_score: float = 0.25
+
+
 class Records(Protocol):
     """Small durable records of a tenant, for tools that have no other system to keep their state in."""
 
@@ -124,5 +134,7 @@ class Tool(Protocol):
     """One callable tool. Arguments have passed the input schema."""
 
     definition: ToolDefinition
+    # Whether a second try with the same idempotency key, after a crash, does no more than the first.
+    is_repeatable: bool
 
     async def call(self, arguments: JSONObject, context: ToolContext) -> ToolResult: ...
