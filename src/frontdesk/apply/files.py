@@ -1,0 +1,376 @@
+"""A tenant's folder, read and checked as a whole: every problem is told, with file and line, or none is left.
+
+    tenant.yaml  llm.yaml  agents/*.yaml  tools/*.yaml  tools/*.py  prompts/*.md  documents/**
+"""
+
+import ast
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar  # parsed YAML is untyped
+from zoneinfo import ZoneInfo
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from frontdesk.agents.models import Agent, Alias, EmergencySettings, Target, TenantSettings
+from frontdesk.apply.checked import check
+from frontdesk.apply.forms import AgentForm, AliasForm, Form, LLMForm, TenantForm, ToolForm
+from frontdesk.apply.located import Located, read_text, read_yaml
+from frontdesk.apply.problems import Problems, did_you_mean
+from frontdesk.apply.schemas import check_input_schema, check_schema
+from frontdesk.knowledge.models import Source
+from frontdesk.tools.types import ToolDefinition, ToolKind
+
+PROVIDERS = frozenset({"openai", "anthropic", "gemini", "local"})
+
+MAX_DOCUMENTS = 10_000
+MAX_DOCUMENT_BYTES = 20_000_000
+
+_ENTRIES = {"tenant.yaml", "llm.yaml", "agents", "tools", "prompts", "documents", "README.md"}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_SECRET = re.compile(r"\$\{secret:([^}]*)\}")
+# A tool that providers may call without a definition (see `agents/`).
+_RESERVED = {"abandon_pending"}
+
+F = TypeVar("F", bound=Form)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """All that a tenant's files say. `secrets`: name -> environment variable and where the file says so."""
+
+    slug: str
+    name: str
+    settings: TenantSettings
+    agents: dict[str, Agent]
+    tools: dict[str, ToolDefinition]
+    prompts: dict[str, str]
+    aliases: dict[str, Alias]
+    secrets: dict[str, "SecretSource"]
+    documents: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    variable: str
+    place: str  # file:line
+
+
+def read_folder(folder: Path, providers: frozenset[str] = PROVIDERS) -> Folder:
+    """Reads no more than the folder. Raises DefinitionError with every problem found."""
+    problems = Problems()
+    if not folder.is_dir():
+        problems.add(str(folder), 1, "is not a folder; accepted is a folder with a `tenant.yaml`")
+        problems.raise_if_any()
+    found = _Reader(folder, providers, problems).read()
+    problems.raise_if_any()
+    assert found is not None  # noqa: S101 - a folder that can't be read has left a problem
+    return found
+
+
+class _Reader:
+    def __init__(self, folder: Path, providers: frozenset[str], problems: Problems) -> None:
+        self._folder = folder
+        self._providers = providers
+        self._problems = problems
+        # Jinja's parser only: templates are run by `agents/`.
+        self._jinja = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+
+    def read(self) -> Folder | None:
+        self._check_entries()
+        tenant = self._form("tenant.yaml", TenantForm)
+        llm = self._form("llm.yaml", LLMForm)
+        agents = {name: form for name in self._names("agents") if (form := self._form(f"agents/{name}.yaml", AgentForm))}
+        tools = {name: form for name in self._names("tools") if (form := self._form(f"tools/{name}.yaml", ToolForm))}
+        prompts = self._prompts()
+        documents = self._documents()
+        if tenant is None or llm is None:
+            return None
+        secrets = {
+            name: SecretSource(secret.env, f"{tenant[1].file}:{tenant[1].line(('secrets', name))}")
+            for name, secret in tenant[0].secrets.items()
+        }
+        self._check_agents(agents, set(tools), set(prompts), set(llm[0].aliases))
+        return Folder(
+            slug=tenant[0].slug,
+            name=tenant[0].name,
+            settings=self._settings(*tenant, set(agents)),
+            agents={name: _agent(name, form) for name, (form, _) in agents.items()},
+            tools={name: tool for name, (form, at) in tools.items() if (tool := self._tool(name, form, at, set(secrets)))},
+            prompts=prompts,
+            aliases=self._aliases(*llm),
+            secrets=secrets,
+            documents=documents,
+        )
+
+    # Files
+
+    def _shown(self, name: str) -> str:
+        return str(self._folder / name)
+
+    def _form(self, name: str, form: type[F]) -> tuple[F, Located] | None:
+        path = self._folder / name
+        if not path.is_file():
+            self._problems.add(self._shown(name), 1, "is missing; every tenant has one")
+            return None
+        located = read_yaml(path, self._shown(name), self._problems)
+        if located is None:
+            return None
+        filled = check(located, form, self._problems)
+        return (filled, located) if filled is not None else None
+
+    def _check_entries(self) -> None:
+        for path in sorted(self._folder.iterdir()):
+            if path.name not in _ENTRIES and not path.name.startswith((".", "__")):
+                self._problems.add(str(path), 1, f"is not part of a tenant; {did_you_mean(path.name, _ENTRIES)}")
+
+    def _files(self, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
+        """The files in `folder` by name; any other kind of file is noted."""
+        place = self._folder / folder
+        if not place.is_dir():
+            return []
+        found = []
+        for path in sorted(place.iterdir()):
+            if path.name.startswith((".", "__")):
+                continue
+            if path.suffix in suffixes and path.is_file():
+                found.append(path)
+            else:
+                accepted = " and ".join(f"`*{suffix}`" for suffix in suffixes)
+                self._problems.add(str(path), 1, f"has no place in `{folder}/`; accepted: {accepted}")
+        return found
+
+    def _names(self, folder: str) -> list[str]:
+        suffixes = (".yaml", ".py") if folder == "tools" else (".yaml",)
+        return [path.stem for path in self._files(folder, suffixes) if path.suffix == ".yaml" and self._is_named(path)]
+
+    def _is_named(self, path: Path) -> bool:
+        if not _NAME.fullmatch(path.stem):
+            accepted = "lower-case letters, digits and `_`, beginning with a letter, at most 60"
+            self._problems.add(str(path), 1, f"is named `{path.stem}`; accepted: {accepted}")
+            return False
+        if path.parent.name == "tools" and path.stem in _RESERVED:
+            self._problems.add(str(path), 1, f"`{path.stem}` is a name that frontdesk keeps for itself")
+            return False
+        return True
+
+    def _prompts(self) -> dict[str, str]:
+        prompts = {}
+        for path in self._files("prompts", (".md",)):
+            text = read_text(path, str(path), self._problems) if self._is_named(path) else None
+            if text is not None:
+                self._check_template(str(path), lambda line: line, text)
+                prompts[path.stem] = text
+        return prompts
+
+    def _documents(self) -> tuple[Source, ...]:
+        place = self._folder / "documents"
+        sources: list[Source] = []
+        for path in sorted(place.rglob("*")) if place.is_dir() else ():
+            name = PurePosixPath(path.relative_to(place))
+            if any(part.startswith(".") for part in name.parts) or path.is_dir():
+                continue
+            if not path.resolve().is_relative_to(place.resolve()) or not path.is_file():
+                self._problems.add(str(path), 1, "leads out of the folder; accepted are files inside it")
+            elif len(sources) == MAX_DOCUMENTS:
+                self._problems.add(str(place), 1, f"holds more than {MAX_DOCUMENTS:,} documents, the most accepted")
+                break
+            elif path.stat().st_size > MAX_DOCUMENT_BYTES:
+                self._problems.add(str(path), 1, f"is larger than {MAX_DOCUMENT_BYTES:,} bytes, the most accepted")
+            else:
+                sources.append(Source(str(name), path.read_bytes()))
+        return tuple(sources)
+
+    # Checks that a form can't make
+
+    def _check_template(self, file: str, line_of: Callable[[int], int], template: str) -> None:
+        try:
+            self._jinja.parse(template)
+        except jinja2.TemplateSyntaxError as error:
+            self._problems.add(file, line_of(error.lineno), f"is not a Jinja template: {error.message}")
+
+    def _check_known(self, at: Located, path: tuple[str | int, ...], what: str, name: str, known: Iterable[str]) -> None:
+        if name not in known:
+            self._problems.add(at.file, at.line(path), f"unknown {what} `{name}`; {did_you_mean(name, known)}")
+
+    def _settings(self, form: TenantForm, at: Located, agents: set[str]) -> TenantSettings:
+        try:
+            ZoneInfo(form.time_zone)
+        except (KeyError, ValueError, OSError):
+            sentence = f"unknown time zone `{form.time_zone}`; accepted: an IANA name such as `Europe/Dublin` or `UTC`"
+            self._problems.add(at.file, at.line(("time_zone",)), sentence)
+        if "en" not in form.emergency.texts:
+            sentence = "`emergency.texts` needs `en`: it is read by everyone whose language has no text of its own"
+            self._problems.add(at.file, at.line(("emergency", "texts")), sentence)
+        self._check_known(at, ("default_agent",), "agent", form.default_agent, agents)
+        for place, language in enumerate(form.languages):
+            if language in form.languages[:place]:
+                self._problems.add(at.file, at.line(("languages", place)), f"names `{language}` a second time")
+        for place, address in enumerate(form.http_allow):
+            if not _is_address(address):
+                sentence = f"`{address}` is no address; accepted: `10.1.0.0/16`, `10.1.2.3` or `host:port`"
+                self._problems.add(at.file, at.line(("http_allow", place)), sentence)
+        if form.chunk_overlap >= form.chunk_tokens:
+            sentence = f"`chunk_overlap` is {form.chunk_overlap}; accepted: below `chunk_tokens`, {form.chunk_tokens}"
+            self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
+        words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
+        values: dict[str, Any] = form.model_dump(exclude={"slug", "name", "secrets", "emergency"})
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return TenantSettings(**values, emergency=EmergencySettings(texts=form.emergency.texts, words=words))
+
+    def _aliases(self, form: LLMForm, at: Located) -> dict[str, Alias]:
+        for name, alias in form.aliases.items():
+            for place, group in enumerate(alias.chain):
+                for inner, target in enumerate(group):
+                    path: tuple[str | int, ...] = ("aliases", name, "chain", place, inner, "provider")
+                    if path not in at.lines:
+                        path = ("aliases", name, "chain", place, "provider")
+                    self._check_known(at, path, "provider", target.provider, self._providers)
+        return {name: _alias(name, alias) for name, alias in form.aliases.items()}
+
+    def _check_agents(
+        self, agents: Mapping[str, tuple[AgentForm, Located]], tools: set[str], prompts: set[str], aliases: set[str]
+    ) -> None:
+        said: dict[str, str] = {}
+        for name, (form, at) in agents.items():
+            for place, tool in enumerate(form.tools):
+                self._check_known(at, ("tools", place), "tool", tool, tools)
+            self._check_known(at, ("model",), "alias", form.model, aliases)
+            self._check_known(at, ("prompt",), "prompt", form.prompt or name, prompts)
+            for place, pattern in enumerate(form.patterns):
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    sentence = f"`{pattern}` is not a regular expression: {error}"
+                    self._problems.add(at.file, at.line(("patterns", place)), sentence)
+            for place, example in enumerate(form.examples):
+                other = said.setdefault(" ".join(example.lower().split()), f"{at.file}:{at.line(('examples', place))}")
+                if other != f"{at.file}:{at.line(('examples', place))}":
+                    sentence = f"the example `{example}` stands already in {other}; one utterance, one agent"
+                    self._problems.add(at.file, at.line(("examples", place)), sentence)
+            self._check_output(at, form.output_template)
+
+    def _check_output(self, at: Located, template: str | None) -> None:
+        if template is not None:
+            line = at.line(("output_template",))
+            # A block (`|`) begins on the line after its key.
+            self._check_template(at.file, lambda inner: line + inner if "\n" in template else line, template)
+
+    def _tool(self, name: str, form: ToolForm, at: Located, secrets: set[str]) -> ToolDefinition | None:
+        kinds = [kind for kind in ToolKind if getattr(form, kind) is not None]
+        if len(kinds) != 1:
+            has = " and ".join(f"`{kind}`" for kind in kinds) or "none"
+            sentence = f"a tool has exactly one of `http`, `python`, `knowledge`; this one has {has}"
+            self._problems.add(at.file, at.line((kinds[-1],)) if kinds else 1, sentence)
+            return None
+        check_input_schema(at, form.input_schema, self._problems)
+        if form.output_schema is not None:
+            check_schema(at, "output_schema", form.output_schema, self._problems)
+        self._check_output(at, form.output_template)
+        config: dict[str, Any] = {}
+        if form.python is not None:
+            self._check_function(at, form.python.file, form.python.function)
+            config = form.python.model_dump()
+        elif form.http is not None:
+            self._check_url(at, form.http.url)
+            self._check_secrets(at, ("http",), at.value["http"], secrets)
+            config = form.http.model_dump(exclude_none=True)
+        elif form.knowledge is not None:
+            if "query" not in form.input_schema.get("properties", {}):
+                line = at.line(("input_schema", "properties"))
+                self._problems.add(at.file, line, "a knowledge tool needs the property `query`: what to search for")
+            config = form.knowledge.model_dump(exclude_none=True)
+        return ToolDefinition(
+            name=name,
+            kind=kinds[0],
+            description=form.description,
+            input_schema=form.input_schema,
+            output_schema=form.output_schema,
+            side_effects=form.side_effects,
+            timeout_s=float(form.timeout_s),
+            examples=tuple(form.examples),
+            output_template=form.output_template,
+            config=config,
+        )
+
+    def _check_function(self, at: Located, file: str, function: str) -> None:
+        """The function is looked for in the source; nothing of it is run."""
+        line = at.line(("python", "file"))
+        path = self._folder / file
+        if not path.resolve().is_relative_to(self._folder.resolve()) or path.suffix != ".py":
+            self._problems.add(at.file, line, f"`{file}` is no `*.py` file inside the tenant's folder")
+            return
+        if not path.is_file():
+            known = [f"tools/{other.name}" for other in (self._folder / "tools").glob("*.py")]
+            self._problems.add(at.file, line, f"there is no file `{file}`; {did_you_mean(file, known)}")
+            return
+        source = read_text(path, str(path), self._problems)
+        if source is None:
+            return
+        try:
+            body = ast.parse(source).body
+        except (SyntaxError, ValueError, RecursionError) as error:
+            number = getattr(error, "lineno", None) or 1
+            self._problems.add(str(path), number, f"is not Python: {getattr(error, 'msg', error)}")
+            return
+        functions = {
+            node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_"
+        }
+        if function not in functions:
+            line = at.line(("python", "function"))
+            self._problems.add(at.file, line, f"`{file}` has no function `{function}`; {did_you_mean(function, functions)}")
+
+    def _check_url(self, at: Located, url: str) -> None:
+        host = url.split("://", 1)[1].split("/", 1)[0]
+        if "{" in host or not host:
+            sentence = "`http.url` must name its host; `{…}` is accepted in path and query only"
+            self._problems.add(at.file, at.line(("http", "url")), sentence)
+
+    def _check_secrets(self, at: Located, path: tuple[str | int, ...], value: Any, secrets: set[str]) -> None:
+        if isinstance(value, str):
+            for name in _SECRET.findall(value):
+                self._check_known(at, path, "secret (see `secrets` in tenant.yaml)", name, secrets)
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                self._check_secrets(at, (*path, key), inner, secrets)
+        elif isinstance(value, list):
+            for place, inner in enumerate(value):
+                self._check_secrets(at, (*path, place), inner, secrets)
+
+
+def _agent(name: str, form: AgentForm) -> Agent:
+    return Agent(
+        name=name,
+        title=form.title,
+        description=form.description,
+        examples=tuple(form.examples),
+        patterns=tuple(form.patterns),
+        prompt=form.prompt or name,
+        tools=tuple(form.tools),
+        model=form.model,
+        output_template=form.output_template,
+        max_steps=form.max_steps,
+        max_tokens=form.max_tokens,
+        max_cost_usd=form.cost(),
+        timeout_s=float(form.timeout_s),
+    )
+
+
+def _alias(name: str, form: AliasForm) -> Alias:
+    targets = tuple(
+        Target(target.provider, target.model, rank, target.weight)
+        for rank, group in enumerate(form.chain)
+        for target in group
+    )
+    return Alias(name, targets, form.temperature, form.max_tokens, form.deadline_s)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", text) is not None
+    return True

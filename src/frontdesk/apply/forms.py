@@ -1,0 +1,134 @@
+"""The forms of a tenant's files: every key that may be written, its type and range."""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal  # JSON Schemas are untyped JSON
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+Line = Annotated[str, Field(min_length=1, max_length=500)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+ByLanguage = dict[Language, Text]
+
+
+class Form(BaseModel):
+    """Strict: a number is no text, and a key that nobody reads is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EmergencyForm(Form):
+    texts: ByLanguage
+    words: dict[Language, list[Line]] = {}
+
+
+class SecretForm(Form):
+    env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+
+
+class TenantForm(Form):
+    """`tenant.yaml`"""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+    name: Line
+    languages: Annotated[list[Language], Field(min_length=1, max_length=20)] = ["en"]
+    time_zone: Line = "UTC"
+    default_agent: Name = "general_info"
+    greeting: Text = "Hello! How can we help?"
+    suggestions: Annotated[list[Line], Field(max_length=10)] = []
+    emergency: EmergencyForm
+    human_text: ByLanguage = {}
+    session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
+    window_messages: Annotated[int, Field(ge=1, le=50)] = 10
+    join_bursts: bool = True
+    http_allow: Annotated[list[Line], Field(max_length=100)] = []
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1_000_000
+    cache_answers_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    chunk_tokens: Annotated[int, Field(ge=32, le=256)] = 200
+    chunk_overlap: Annotated[int, Field(ge=0, le=128)] = 40
+    min_score: Annotated[float, Field(ge=-1, le=1)] = 0.25
+    secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")], SecretForm] = {}
+
+
+class TargetForm(Form):
+    provider: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,49}$")]
+    model: Line
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class AliasForm(Form):
+    """`chain` is tried in order; a list inside it holds equals, which share the load by weight."""
+
+    chain: Annotated[list[Annotated[list[TargetForm], Field(min_length=1)]], Field(min_length=1, max_length=10)]
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=600)] | None = None
+
+    @field_validator("chain", mode="before")
+    @classmethod
+    def one_is_a_group_of_one(cls, chain: object) -> object:
+        return [place if isinstance(place, list) else [place] for place in chain] if isinstance(chain, list) else chain
+
+
+class LLMForm(Form):
+    """`llm.yaml`"""
+
+    aliases: Annotated[dict[Name, AliasForm], Field(min_length=1)]
+
+
+class AgentForm(Form):
+    """`agents/<name>.yaml`"""
+
+    title: Line
+    description: Text
+    examples: Annotated[list[Line], Field(max_length=2000)] = []
+    patterns: Annotated[list[Line], Field(max_length=100)] = []
+    prompt: str | None = None
+    tools: Annotated[list[str], Field(max_length=64)] = []
+    model: str = "smart"
+    output_template: Text | None = None
+    max_steps: Annotated[int, Field(ge=1, le=50)] = 8
+    max_tokens: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
+    # YAML has no decimals: 0.05 is read as it is written, by way of its text.
+    max_cost_usd: Annotated[float, Field(gt=0, le=1000)] = 0.5
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+
+    def cost(self) -> Decimal:
+        return Decimal(str(self.max_cost_usd))
+
+
+class HTTPForm(Form):
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    headers: dict[str, str] = {}
+    query: dict[str, Any] = {}
+    body: Any = None
+    response: Any = None
+    retries: Annotated[int, Field(ge=0, le=5)] = 2
+
+
+class PythonForm(Form):
+    file: Line
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class KnowledgeForm(Form):
+    top_k: Annotated[int, Field(ge=1, le=20)] = 5
+    min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+
+class ToolForm(Form):
+    """`tools/<name>.yaml`: exactly one of `http`, `python`, `knowledge` says what it is."""
+
+    description: Text
+    http: HTTPForm | None = None
+    python: PythonForm | None = None
+    knowledge: KnowledgeForm | None = None
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None = None
+    side_effects: bool = False
+    timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    examples: Annotated[list[Line], Field(max_length=200)] = []
+    output_template: Text | None = None
