@@ -30,12 +30,20 @@ _PARTS_OF_DAY = frozenset({"morning", "afternoon", "evening", "night"})
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with the arguments. `parameter` is empty when it is none of them alone."""
+
+    parameter: str
+    rule: str  # the schema's keyword; `format:email` and the like for formats
+    sentence: str
+
+
 class Checked(msgspec.Struct, frozen=True):
-    """Arguments after mending. `missing`: required ones, in the schema's order. `problems`: sentences, at most 8."""
+    """Arguments after mending. `missing`: required ones, in the schema's order. `problems`: at most 8."""
 
     value: JSONObject
     missing: tuple[str, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def is_valid(self) -> bool:
@@ -63,7 +71,7 @@ class InputSchema:
         for error in self._validator.iter_errors(value):
             if error.validator == "required" and not error.path:
                 continue  # told by `missing`
-            problems.append(_sentence(error))
+            problems.append(_problem(error))
             if len(problems) == MAX_PROBLEMS:
                 break
         return Checked(value, missing, tuple(problems))
@@ -298,6 +306,12 @@ FORMATS = _checker(
         "uuid": (lambda value: bool(UUID(value)), (ValueError,)),
     }
 )
+
+
+def _problem(error: jsonschema.ValidationError) -> Problem:
+    parameter = str(error.absolute_path[0]) if error.absolute_path else ""
+    rule = f"format:{error.validator_value}" if error.validator == "format" else str(error.validator)
+    return Problem(parameter, rule, _sentence(error))
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

@@ -1,0 +1,49 @@
+"""Definitions in memory, at the version that a turn is accepted with."""
+
+import asyncio
+from uuid import UUID
+
+from cachetools import LRUCache
+
+from frontdesk.agents import store
+from frontdesk.agents.models import Definitions
+from frontdesk.db import Database
+from frontdesk.telemetry.metrics import Metrics
+
+_CACHED_TENANTS = 256
+
+
+class DefinitionsCache:
+    """One `Definitions` per tenant and version. A new version is loaded once, however many turns wait for it."""
+
+    def __init__(self, database: Database, metrics: Metrics) -> None:
+        self._database = database
+        self._hits = metrics.cache.labels("definitions", "hit")
+        self._misses = metrics.cache.labels("definitions", "miss")
+        self._kept: LRUCache[UUID, Definitions] = LRUCache(_CACHED_TENANTS)
+        self._loading: LRUCache[UUID, asyncio.Lock] = LRUCache(_CACHED_TENANTS)
+
+    async def at(self, tenant_id: UUID, version: int) -> Definitions:
+        """The tenant's definitions at `version` or a later one. Raises TenantNotFound."""
+        kept = self._kept.get(tenant_id)
+        if kept is not None and kept.tenant.version >= version:
+            self._hits.inc()
+            return kept
+        lock = self._loading.get(tenant_id)
+        if lock is None:
+            lock = self._loading[tenant_id] = asyncio.Lock()
+        async with lock:
+            kept = self._kept.get(tenant_id)
+            if kept is None or kept.tenant.version < version:
+                self._misses.inc()
+                async with self._database.scope(tenant_id) as scope:
+                    kept = await store.load_definitions(scope)
+                self._kept[tenant_id] = kept
+        return kept
+
+    async def newest(self, tenant_id: UUID) -> Definitions:
+        """Read from the database whatever is kept: for those who come without a version."""
+        async with self._database.scope(tenant_id) as scope:
+            definitions = await store.load_definitions(scope)
+        self._kept[tenant_id] = definitions
+        return definitions

@@ -1,0 +1,66 @@
+"""Prompts: versioned templates of a tenant, rendered into the stable part of an agent's instructions."""
+
+import difflib
+from uuid import UUID
+
+from frontdesk.agents.models import Agent, Definitions, Prompt
+from frontdesk.telemetry.metrics import Metrics
+from frontdesk.tools.templates import Templates
+from frontdesk.tools.types import JSONObject
+
+
+class Prompts:
+    """Renders prompts; compiled templates are kept by tenant, name and version."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        hits, misses = metrics.cache.labels("prompts", "hit"), metrics.cache.labels("prompts", "miss")
+        self._templates = Templates(lambda is_hit: (hits if is_hit else misses).inc())
+
+    def instructions(self, definitions: Definitions, agent: Agent) -> str:
+        """The agent's prompt with its values; its description when it has no prompt. Raises TemplateFailed."""
+        prompt = definitions.prompts.get(agent.prompt)
+        if prompt is None:
+            return agent.description
+        return self.render(definitions.tenant.id, prompt, prompt_values(definitions, agent))
+
+    def render(self, tenant_id: UUID, prompt: Prompt, values: JSONObject) -> str:
+        # With the text in the key, as a prompt that was deleted begins again at version 1.
+        return self._templates.render(
+            (tenant_id, prompt.name, prompt.version, prompt.template), prompt.template, values
+        )
+
+    def check(self, template: str, name: str) -> None:
+        """Raises DefinitionError that starts with `name:line:`."""
+        self._templates.check(template, name)
+
+    def preview(self, definitions: Definitions, agent: Agent, template: str) -> str:
+        """What the agent's instructions would be with `template`. Raises DefinitionError or TemplateFailed."""
+        self.check(template, agent.prompt or agent.name)
+        return self._templates.render(("preview", template), template, prompt_values(definitions, agent))
+
+
+def prompt_values(definitions: Definitions, agent: Agent) -> JSONObject:
+    """What a prompt's template may use. Nothing that changes by turn: providers cache what begins the same."""
+    tenant = definitions.tenant
+    tools = [definitions.tools[name] for name in agent.tools if name in definitions.tools]
+    others = [each for each in definitions.agents.values() if each.name != agent.name]
+    return {
+        "organisation": tenant.name,
+        "languages": list(tenant.settings.languages),
+        "time_zone": tenant.settings.time_zone,
+        "agent": {"name": agent.name, "title": agent.title, "description": agent.description},
+        "tools": [{"name": tool.name, "description": tool.description} for tool in tools],
+        "colleagues": [{"name": each.name, "title": each.title, "description": each.description} for each in others],
+    }
+
+
+def diff(before: Prompt, after: Prompt) -> str:
+    """A unified diff of two versions; empty when their texts are the same."""
+    lines = difflib.unified_diff(
+        before.template.splitlines(),
+        after.template.splitlines(),
+        f"{before.name} (version {before.version})",
+        f"{after.name} (version {after.version})",
+        lineterm="",
+    )
+    return "\n".join(lines)
