@@ -122,23 +122,41 @@ export function backoffMs(attempt) {
 }
 
 /**
- * Wait, but no longer than until there is reason to hope: the network came back, or the visitor did.
+ * Wait `ms`, or until there is reason to hope: the network came back, or the visitor did.
  * @param {number} ms
- * @param {AbortSignal} signal ends it with the signal's reason
+ * @param {AbortSignal} signal ends it at once
+ * @returns {Promise<void>}
+ */
+export async function untilHopeful(ms, signal) {
+  const ended = new AbortController();
+  const options = { signal: ended.signal };
+  try {
+    await new Promise((resolve) => {
+      const seen = () => document.hidden || resolve(null);
+      window.addEventListener("online", resolve, options);
+      document.addEventListener("visibilitychange", seen, options);
+      pause(ms, AbortSignal.any([signal, ended.signal])).then(resolve);
+    });
+  } finally {
+    ended.abort();
+  }
+}
+
+/**
+ * Wait `ms`; the signal ends it early.
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
  */
 export function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const hopeful = new AbortController();
-    const end = (/** @type {() => void} */ settle) => {
+  return new Promise((resolve) => {
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    function end() {
       clearTimeout(timer);
-      hopeful.abort();
-      settle();
-    };
-    const timer = setTimeout(() => end(() => resolve(undefined)), ms);
-    const options = { signal: hopeful.signal };
-    window.addEventListener("online", () => end(() => resolve(undefined)), options);
-    document.addEventListener("visibilitychange", () => document.hidden || end(() => resolve(undefined)), options);
-    signal.addEventListener("abort", () => end(() => reject(signal.reason)), options);
-    if (signal.aborted) end(() => reject(signal.reason));
+      signal.removeEventListener("abort", end);
+      resolve();
+    }
   });
 }

@@ -1,0 +1,99 @@
+// What the browser remembers for a tenant. A browser that forbids storage still works, until the page is closed.
+
+/** @import { Unsent } from "./types.js" */
+
+/** A UUID that also works where crypto.randomUUID does not: on http without TLS. */
+export function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export class Memory {
+  /** @type {Map<string, string>} */
+  #here = new Map();
+
+  /** @param {string} tenant */
+  constructor(tenant) {
+    this.prefix = `frontdesk.${tenant}.`;
+  }
+
+  /** The visitor, to this tenant; the same over all their conversations. */
+  get userId() {
+    return this.#id("user");
+  }
+
+  get sessionId() {
+    return this.#id("session");
+  }
+
+  /** Leave the conversation: the next message opens a new one. */
+  newSession() {
+    this.#put("session", uuid());
+  }
+
+  /** What stands in the composer. */
+  get draft() {
+    return this.#get("draft") ?? "";
+  }
+
+  set draft(text) {
+    this.#put("draft", text);
+  }
+
+  /**
+   * Messages that the server has not acknowledged, oldest first.
+   * @returns {Unsent[]}
+   */
+  get unsent() {
+    try {
+      const value = JSON.parse(this.#get("unsent") ?? "[]");
+      return Array.isArray(value) ? value.filter(isUnsent) : [];
+    } catch {
+      return []; // not ours, or half written
+    }
+  }
+
+  set unsent(messages) {
+    this.#put("unsent", JSON.stringify(messages));
+  }
+
+  /** @param {string} name */
+  #id(name) {
+    const known = this.#get(name);
+    if (known && UUID.test(known)) return known;
+    this.#put(name, uuid());
+    return this.#get(name) ?? "";
+  }
+
+  /** @param {string} name */
+  #get(name) {
+    try {
+      return localStorage.getItem(this.prefix + name) ?? this.#here.get(name) ?? null;
+    } catch {
+      return this.#here.get(name) ?? null;
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
+  #put(name, value) {
+    try {
+      localStorage.setItem(this.prefix + name, value);
+      this.#here.delete(name);
+    } catch {
+      this.#here.set(name, value); // forbidden or full
+    }
+  }
+}
+
+/** @param {any} value from storage: anything */
+function isUnsent(value) {
+  return typeof value?.key === "string" && typeof value.text === "string" && typeof value.at === "string";
+}
