@@ -6,17 +6,25 @@ from typing import TypeVar
 
 from frontdesk.llm.slots.lexicon import NEGATED
 from frontdesk.llm.slots.schema import Slot
-from frontdesk.llm.slots.text import Mention, stem, words
+from frontdesk.llm.slots.text import Mention, akin, words
 
 T = TypeVar("T")
 
+# Words that tell the side of a span wherever they stand before the mention …
 _START_CUE = re.compile(
-    r"\b(?:from|starting|starts?|beginning|pick(?:ing|ed)?(?:\s+\w+){0,2}\s+up|pick\s*up|check(?:ing)?[\s-]*in|leav(?:e|ing)|depart(?:ing|ure)?|"
-    r"go(?:ing)?\s+on|out|onwards|von|vom|ab|anreise|desde|a\s+partir|salida|ida|du|depart|saida|dari|mulai)\b"
+    r"\b(?:starting|starts?|beginning|pick(?:ing|ed)?(?:\s+\w+){0,2}\s+up|pick\s*up|check(?:ing)?[\s-]*in(?:to)?|leav(?:e|ing)|depart(?:ing|ure)?|"
+    r"anreise|salida|ida|depart|saida|mulai)\b"
 )
 _END_CUE = re.compile(
-    r"\b(?:to|until|till|through|thru|return(?:ing|s)?|com(?:e|ing)\s+back|back|drop(?:ping|ped)?(?:\s+\w+){0,2}\s+off|drop\s*off|check(?:ing)?[\s-]*out|end(?:ing|s)?|"
-    r"bis|abreise|ruckreise|zuruck|hasta|al|vuelta|regreso|au|jusqu'au|retour|ate|volta|sampai|hingga|kembali)\b"
+    r"\b(?:return(?:ing|s)?|com(?:e|ing)\s+back|back|drop(?:ping|ped)?(?:\s+\w+){0,2}\s+off|drop\s*off|check(?:ing)?[\s-]*out|end(?:ing|s)?|"
+    r"abreise|ruckreise|zuruck|vuelta|regreso|retour|volta|kembali)\b"
+)
+# … and prepositions, which must stand right before it.
+_START_AT_ONCE = re.compile(
+    r"\b(?:from|since|von|vom|ab|desde|a\s+partir\s+de|du|dari)\s+(?:the\s+|on\s+|el\s+|le\s+|dem\s+)?$"
+)
+_END_AT_ONCE = re.compile(
+    r"(?:\b(?:to|until|till|through|thru|bis(?:\s+zum)?|hasta|al|au|jusqu'au|ate|sampai|hingga)\s+(?:the\s+|on\s+|el\s+|le\s+)?|\d\s*-\s*)$"
 )
 _CORRECTION = re.compile(
     r"\b(?:instead|rather|actually|make\s+it|change|move|switch|reschedule|no|nein|doch|lieber|verschieben|stattdessen|mejor|cambiar?|mover|"
@@ -63,6 +71,10 @@ def assign(mentions: Sequence[Mention[T]], slots: Sequence[Slot], folded: str, a
 
 def side_of(before: str) -> str:
     """`start` or `end` by the nearest cue in the words before a mention, else empty."""
+    if _START_AT_ONCE.search(before):
+        return "start"
+    if _END_AT_ONCE.search(before):
+        return "end"
     starts = [match.end() for match in _START_CUE.finditer(before)]
     ends = [match.end() for match in _END_CUE.finditer(before)]
     if not starts and not ends:
@@ -75,7 +87,7 @@ def _score(mentions: Sequence[Mention[T]], place: int, slot: Slot, folded: str, 
     left = max(mentions[place - 1].end if place else 0, mention.start - 40)
     before = folded[left : mention.start]
     score = 0.6 if slot.name == asked else 0.0
-    score += 1.0 * bool({stem(word.text) for word in words(before)[-5:]} & slot.stems)
+    score += 1.0 * akin((word.text for word in words(before)[-5:]), slot.stems)
     side = side_of(before)
     if side and slot.role:
         score += 1.5 if side == slot.role else -1.5

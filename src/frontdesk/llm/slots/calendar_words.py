@@ -80,9 +80,10 @@ THIS_WEEK = ("this week", "diese woche", "dieser woche", "esta semana", "cette s
 MORNING, AFTERNOON, EVENING = "morning", "afternoon", "evening"
 PARTS_OF_DAY = (MORNING, AFTERNOON, EVENING)
 _PART_WORDS = {
-    MORNING: "in the morning,this morning,morning,mornings,forenoon,before noon,por la manana,de la manana,en la manana,"
+    MORNING: "in the morning,this morning,morning,mornings,forenoon,por la manana,de la manana,en la manana,"
     "esta manana,am morgen,morgens,vormittag,vormittags,am vormittag,morgen fruh,fruhmorgens,in der fruh,le matin,"
-    "du matin,ce matin,matin,matinee,dans la matinee,de manha,da manha,pela manha,na parte da manha,manha,pagi,pagi hari",
+    "du matin,ce matin,matin,matinee,dans la matinee,de manha,da manha,pela manha,na parte da manha,manha,"
+    "pagi,pagi hari",
     AFTERNOON: "in the afternoon,this afternoon,afternoon,afternoons,after lunch,por la tarde,de la tarde,en la tarde,"
     "esta tarde,tarde,nachmittag,nachmittags,am nachmittag,l'apres-midi,apres-midi,de l'apres-midi,cet apres-midi,"
     "apres midi,a tarde,da tarde,de tarde,na parte da tarde,siang,siang hari,sore,sore hari",

@@ -43,7 +43,9 @@ def missing(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str
     return [name for name in schema.get("required", ()) if arguments.get(name) in (None, "")]
 
 
-def next_question(schema: Mapping[str, Any], arguments: Mapping[str, Any], language: str = "en") -> tuple[str, str] | None:
+def next_question(
+    schema: Mapping[str, Any], arguments: Mapping[str, Any], language: str = "en"
+) -> tuple[str, str] | None:
     """(parameter, question) for the first required parameter that is missing; None when nothing is.
 
     The question is the parameter's `x-question` (a text, or texts by language), else made of its title or name.
@@ -81,7 +83,10 @@ def _parameter(error: Any) -> str:  # jsonschema's errors are loosely typed
     if error.absolute_path:
         return str(error.absolute_path[0])
     if error.validator == "required":
-        return next((str(name) for name in error.validator_value if name not in error.instance and repr(name) in error.message), "")
+        return next(
+            (str(name) for name in error.validator_value if name not in error.instance and repr(name) in error.message),
+            "",
+        )
     return ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from rapidfuzz.distance import OSA
 
 from frontdesk.llm.slots.lexicon import FILLERS
-from frontdesk.llm.slots.text import Mention, fold, one_of, stem, without_overlaps, words
+from frontdesk.llm.slots.text import Mention, fold, one_of, stem, without_overlaps, word_set, words
 
 _ORDINALS = (
     "first 1st primero primera primer erste ersten ersteres premier premiere primeiro primeira pertama",
@@ -16,20 +16,28 @@ _ORDINALS = (
     "fifth 5th quinto quinta funfte funften cinquieme kelima",
 )
 _PLACE = {word: place for place, names in enumerate(_ORDINALS) for word in names.split()}
-_LAST = frozenset("last ultimo ultima letzte letzten letztere dernier derniere terakhir".split())
+_LAST = word_set("last ultimo ultima letzte letzten letztere dernier derniere terakhir")
 _ORDINAL = re.compile(rf"(?<!\w)(?:{one_of([*_PLACE, *_LAST])})(?!\w)")
-_NUMBER = re.compile(r"^\W*(?:(?:number|option|no\.?|nr\.?|#|opcion|numero|nummer|option|opcao|nomor|pilihan)\s*)?(\d{1,2})\W*$")
+_NUMBER = re.compile(
+    r"^\W*(?:(?:number|option|no\.?|nr\.?|#|opcion|numero|nummer|option|opcao|nomor|pilihan)\s*)?(\d{1,2})\W*$"
+)
 
 
-def find_choices(text: str, values: Sequence[str], synonyms: Mapping[str, Sequence[str]], *, asked: bool = False) -> list[Mention[str]]:
-    """Values named in the text, in order. When this was asked for, a part of a value's name is enough if no other has it."""
+def find_choices(
+    text: str, values: Sequence[str], synonyms: Mapping[str, Sequence[str]], *, asked: bool = False
+) -> list[Mention[str]]:
+    """Values named in the text, in order. When this was asked for, a part of a name that no other has is enough."""
     folded = fold(text)
     phrases = {phrase: value for value in values for word in synonyms.get(value, ()) if (phrase := _phrase(word))}
     phrases |= {phrase: value for value in values if (phrase := _phrase(value))}
     if not phrases:
         return []
     exact = re.compile(rf"(?<![\w-])(?:{one_of(phrases)})(?:s|es|n|en)?(?![\w-])")
-    found = [Mention(*match.span(), value) for match in exact.finditer(folded) if (value := _value_of(match.group(), phrases)) is not None]
+    found = [
+        Mention(*match.span(), value)
+        for match in exact.finditer(folded)
+        if (value := _value_of(match.group(), phrases)) is not None
+    ]
     found = found or _misspelt(folded, phrases)
     if not found and asked:
         found = _by_part(folded, phrases)
@@ -59,7 +67,10 @@ def _phrase(value: str) -> str:
 
 def _value_of(written: str, phrases: Mapping[str, str]) -> str | None:
     plain = " ".join(written.split())
-    return next((phrases[form] for ending in ("", "es", "en", "s", "n") if (form := plain.removesuffix(ending)) in phrases), None)
+    return next(
+        (phrases[form] for ending in ("", "es", "en", "s", "n") if (form := plain.removesuffix(ending)) in phrases),
+        None,
+    )
 
 
 def _misspelt(folded: str, phrases: Mapping[str, str]) -> list[Mention[str]]:

@@ -6,7 +6,9 @@ import phonenumbers
 
 from frontdesk.llm.slots.text import Mention
 
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9](?:[A-Za-z0-9._%+-]{0,62}[A-Za-z0-9_%+-])?@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,24}(?![\w@-])")
+_EMAIL = re.compile(
+    r"(?<![\w.+-])[A-Za-z0-9](?:[A-Za-z0-9._%+-]{0,62}[A-Za-z0-9_%+-])?@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,24}(?![\w@-])"
+)
 _URL = re.compile(r"https?://[^\s<>\"')\]]{1,500}[^\s<>\"')\].,!?;:]", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<!\w)(?:\+|00)?\(?\d[\d\s().\-/]{4,22}\d(?!\w)")
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}|^\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})\b")

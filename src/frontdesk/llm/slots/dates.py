@@ -65,12 +65,18 @@ _OF = r"(?:\s*(?:of|de|del|von)\s+|\s*[.,-]?\s*)"
 _YEAR = r"(?:(?:\s*,\s*|\s+(?:de\s+|del\s+|of\s+)?)(?P<year>(?:19|20)\d\d))?"
 _DAY = rf"(?P<day>\d{{1,2}}|{one_of(DAY_ORDINALS)})"
 _DAY_MONTH = re.compile(rf"(?<![\w.:/]){_DAY}{_ORDINAL_END}{_OF}(?P<month>{one_of(MONTHS)})\b\.?{_YEAR}(?!\w)")
-_MONTH_DAY = re.compile(rf"(?<!\w)(?P<month>{one_of(MONTHS)})\.?\s+(?:the\s+)?{_DAY}(?:st|nd|rd|th)?(?![\w:]|\.\d){_YEAR}(?!\w)")
-_ISO = re.compile(r"(?<!\d)(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?!\d)")
-_DOTTED = re.compile(
-    r"(?<![\w.,:])(?P<first>\d{1,2})\.\s?(?P<second>\d{1,2})(?:\.\s?(?P<year>\d{4}|\d{2}(?![:.\d]))?|(?<=am \d\d\.\d\d))(?![\w:]|,\d)"
+_MONTH_DAY = re.compile(
+    rf"(?<!\w)(?P<month>{one_of(MONTHS)})\.?\s+(?:the\s+)?{_DAY}(?:st|nd|rd|th)?(?![\w:]|\.\d){_YEAR}(?!\w)"
 )
-_SLASHED = re.compile(r"(?<![\w/.:-])(?P<first>\d{1,2})(?P<mark>[/-])(?P<second>\d{1,2})(?:(?P=mark)(?P<year>\d{4}|\d\d))?(?![\w/:-])")
+_ISO = re.compile(r"(?<!\d)(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?!\d)")
+# Not "4.1" (a rating, a price): a second point, a year or a German "am" must show that it is a date.
+_DOTTED = re.compile(
+    r"(?<![\w.,:])(?P<german>(?:am|vom|zum|der|den|dem|ab|bis)\s+)?(?P<first>\d{1,2})\.\s?(?P<second>\d{1,2})"
+    r"(?:\.\s?(?P<year>\d{4}|\d{2}(?![:.\d]))|(?P<point>\.(?!\d)))?(?![\w:]|,\d)"
+)
+_SLASHED = re.compile(
+    r"(?<![\w/.:-])(?P<first>\d{1,2})(?P<mark>[/-])(?P<second>\d{1,2})(?:(?P=mark)(?P<year>\d{4}|\d\d))?(?![\w/:-])"
+)
 _ORDINAL_DAY = re.compile(
     rf"(?<!\w)(?:the|on\s+the)\s+(?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)|(?P<word>{one_of(DAY_ORDINALS)})(?=\s+of\s+(?:this|next|the)|\s*[.?!,]?\s*$))"
     r"(?:\s+of)?(?:\s+(?P<which>this|next|the)\s+month)?(?!\w)"
@@ -86,7 +92,10 @@ def find_dates(text: str, today: date, language: str, *, past: bool = False) -> 
     folded = fold(text)
     found = _find(text, folded, today, language, past)
     if not found and (mended := _mended(folded)) is not None:
-        found = [Mention(min(hit.start, len(text)), min(hit.end, len(text)), hit.value) for hit in _find(text, mended, today, language, past)]
+        found = [
+            Mention(min(hit.start, len(text)), min(hit.end, len(text)), hit.value)
+            for hit in _find(text, mended, today, language, past)
+        ]
     if not found and language not in LANGUAGES:
         found = list(_by_library(text, today, language))
     return found
@@ -107,11 +116,15 @@ def _weekdays(text: str, folded: str, today: date, language: str) -> Iterator[Me
     weeks = list(_WEEK.finditer(folded))
     for match in _WEEKDAY.finditer(folded):
         name = match["day"]
-        if WEEKDAYS_OF_ONE_LANGUAGE.get(name, language) != language or not _is_weekday(text, folded, match, weeks, language):
+        if WEEKDAYS_OF_ONE_LANGUAGE.get(name, language) != language or not _is_weekday(
+            text, folded, match, weeks, language
+        ):
             continue
         day = SHORT_WEEKDAYS[name] if match["short"] else WEEKDAYS[name]
         start, end = match.span()
-        week = next((week for week in weeks if _LINK.match(folded[min(week.end(), end) : max(week.start(), start)])), None)
+        week = next(
+            (week for week in weeks if _LINK.match(folded[min(week.end(), end) : max(week.start(), start)])), None
+        )
         if week is not None and not (match.start("day") < week.end() and week.start() < match.end("day")):
             ahead = 2 if week["after_next"] else 1 if week["next"] else 0
             start, end = min(start, week.start()), max(end, week.end())
@@ -128,10 +141,14 @@ def _weekdays(text: str, folded: str, today: date, language: str) -> Iterator[Me
 def _is_weekday(text: str, folded: str, match: re.Match[str], weeks: list[re.Match[str]], language: str) -> bool:
     if match["day"] == "minggu":  # "hari Minggu" is Sunday; "minggu depan" next week, "2 minggu" two weeks
         counted = re.search(rf"(?:{number_pattern('id')})\s+$", folded[: match.start("day")])
-        return bool(match["hari"]) or (not counted and not any(week.start() <= match.start("day") < week.end() for week in weeks))
+        return bool(match["hari"]) or (
+            not counted and not any(week.start() <= match.start("day") < week.end() for week in weeks)
+        )
     if match["short"]:
         start = match.start("short")
-        return language == "en" and (text[start].isupper() or bool(re.search(r"\b(?:on|next|this|coming)\s+$", folded[:start])))
+        return language == "en" and (
+            text[start].isupper() or bool(re.search(r"\b(?:on|next|this|coming)\s+$", folded[:start]))
+        )
     if match["day"] in WEEKDAYS_OF_ONE_LANGUAGE:  # also an ordinal: "a segunda opção"
         return not re.match(r"\s+(?:opcao|vez|pessoa|consulta|parte|via)", folded[match.end("day") :])
     return True
@@ -146,18 +163,20 @@ def _relative(folded: str, today: date, language: str) -> Iterator[Mention[date]
     for match in _RELATIVE.finditer(folded):
         phrase = " ".join(match.group().split())
         if RELATIVE_DAYS_OF_ONE_LANGUAGE.get(phrase, language) == language:
-            yield Mention(*match.span(), today + timedelta(days=RELATIVE_DAYS[phrase]))
+            yield Mention(match.start(), match.end(), today + timedelta(days=RELATIVE_DAYS[phrase]))
     for match in _MANANA.finditer(folded):
-        yield Mention(*match.span(), today + timedelta(days=1))
+        yield Mention(match.start(), match.end(), today + timedelta(days=1))
     for match in _MORGEN.finditer(folded):
         if not _WEEKDAY_BEFORE.search(folded[: match.start()]):
-            yield Mention(*match.span(), today + timedelta(days=1))
+            yield Mention(match.start(), match.end(), today + timedelta(days=1))
     for match in _spans_of_time(language).finditer(folded):
-        number = match["ahead"] or match["later"] or match["ago"] or match["since"]
-        count = 1 if number == "se" else number_value(number, language)
+        ahead = match["ahead"] or match["later"]
+        number = ahead or match["ago"] or match["since"]
+        unit = match["unit"] or match["unit2"] or match["unit3"] or match["unit4"]
+        count = 1 if number in ("se", "a", "an", "one") else number_value(number, language)
         if count is not None:
-            back = bool(match["ago"] or match["since"])
-            yield Mention(*match.span(), _moved(today, -count if back else count, UNITS[match["unit"] or match["unit2"] or match["unit3"] or match["unit4"]]))
+            moved = _moved(today, count if ahead else -count, UNITS[unit])
+            yield Mention(match.start(), match.end(), moved)
 
 
 @cache
@@ -187,7 +206,8 @@ def _absolute(folded: str, today: date, language: str, past: bool) -> Iterator[M
             day = int(match["day"]) if match["day"].isdecimal() else DAY_ORDINALS[match["day"]]
             yield from _mention(match, _dated(match["year"], MONTHS[match["month"]], day, today, past))
     for match in _DOTTED.finditer(folded):
-        if not re.match(r"\s*(?:uhr|h\b|€|eur|%|am\b|pm\b)", folded[match.end() :]):
+        shown = match["year"] or (match["point"] and language != "en") or (match["german"] and language == "de")
+        if shown and not re.match(r"\s*(?:uhr|h\b|€|eur|%|am\b|pm\b)", folded[match.end() :]):
             yield from _mention(match, _dated(match["year"], int(match["second"]), int(match["first"]), today, past))
     for match in _SLASHED.finditer(folded):
         if match["mark"] == "-" and not match["year"]:  # "3-5 people"
@@ -205,7 +225,7 @@ def _absolute(folded: str, today: date, language: str, past: bool) -> Iterator[M
 
 def _mention(match: re.Match[str], made: date | None) -> Iterator[Mention[date]]:
     if made is not None:
-        yield Mention(*match.span(), made)
+        yield Mention(match.start(), match.end(), made)
 
 
 def _made(year: int, month: int, day: int) -> date | None:

@@ -16,22 +16,28 @@ from frontdesk.llm.slots.dates import find_dates, is_past_field
 from frontdesk.llm.slots.lexicon import is_cancel, is_question, refers_back, yes_or_no
 from frontdesk.llm.slots.names import bare_name, find_names
 from frontdesk.llm.slots.numbers import find_numbers
-from frontdesk.llm.slots.places import SITE, bare_phrase, find_places, find_quoted
+from frontdesk.llm.slots.places import SITE, bare_phrase, find_places, find_quoted, find_streets
 from frontdesk.llm.slots.schema import Kind, Slot, slot_of, slots_of
-from frontdesk.llm.slots.text import Mention, fold, overlaps, stem, words
+from frontdesk.llm.slots.text import Mention, akin, fold, overlaps, stem, word_set, words
 from frontdesk.llm.slots.times import find_parts_of_day, find_times, part_of
 
 JSONObject = dict[str, Any]
 
 TEXT_LIMIT = 2_000  # of a message that is read; a contact's message is never longer
-CONTEXT_MESSAGES = 6
+CONTEXT_MESSAGES = 10
 _ONLY_SAID = (Kind.PERSON, Kind.TEXT, Kind.BOOLEAN)  # never taken from what was said before
-_PEOPLE = frozenset(stem(word) for word in "people person adult guest passenger traveler traveller seat ticket group party size".split())
+_PEOPLE = frozenset(
+    map(stem, word_set("people person adult guest passenger traveler traveller seat ticket group party size"))
+)
 _GROUP = re.compile(
     r"(?:\b(?:group|party|table|ride|cab|car|room|house|tickets?|seats?|taxi|mesa|tisch|table|para|fur|pour|untuk|for)\s+(?:of\s+|for\s+|para\s+|fur\s+|pour\s+)?(?:just\s+|only\s+)?)$"
 )
-_OF_US = re.compile(r"^\s*(?:of\s+us\b|people\b|persons?\b|guests?\b|adults?\b|personas\b|personen\b|personnes\b|pessoas\b|orang\b)")
-_ALONE = re.compile(r"\b(?:just|only)\s+(?:me|myself|for\s+me)\b|\bby\s+myself\b|\balone\b|\bsolo\s+yo\b|\bnur\s+(?:ich|fur\s+mich)\b")
+_OF_US = re.compile(
+    r"^\s*(?:of\s+us\b|people\b|persons?\b|guests?\b|adults?\b|personas\b|personen\b|personnes\b|pessoas\b|orang\b)"
+)
+_ALONE = re.compile(
+    r"\b(?:just|only)\s+(?:me|myself|for\s+me)\b|\bby\s+myself\b|\balone\b|\bsolo\s+yo\b|\bnur\s+(?:ich|fur\s+mich)\b"
+)
 _NAMED_KINDS = (Kind.PLACE, Kind.TITLE)
 
 
@@ -44,6 +50,7 @@ class _Reading:
         self.now, self.language, self.region, self.asked = now, language, region, asked
         self.taken: list[Mention[object]] = []
         self.values: JSONObject = {}
+        self.streets: list[Mention[str]] = []
 
     def take(self, mentions: Sequence[Mention[Any]]) -> None:
         self.taken += mentions
@@ -77,9 +84,9 @@ def extract(
     """Values for parameters of `schema` that `text` names; those it does not name are absent.
 
     `now` is aware, in the tenant's time zone. `asked` is the parameter that the contact was asked for, with the
-    `options` offered: it alone may take a bare answer. `context` is what was said before, newest first: when the text takes
-    it up ("yes, book it", "a cab to get there"), a value that an earlier message names once counts as said. Dates come as `2026-11-27`, times as
-    `14:00`. Takes up to some milliseconds: call it off the event loop.
+    `options` offered: it alone may take a bare answer. `context` is what was said before, newest first: when the text
+    takes it up ("yes, book it", "a cab to get there"), a value that an earlier message names once counts as said.
+    Dates come as `2026-11-27`, times as `14:00`. Takes up to some milliseconds: call it off the event loop.
     """
     slots = slots_of(schema)
     values = _read(slots, text, now, language, region, asked, tuple(options))
@@ -109,7 +116,13 @@ def answers(
 
 
 def _read(
-    slots: Sequence[Slot], text: str, now: datetime, language: str, region: str | None, asked: str | None, options: tuple[str, ...]
+    slots: Sequence[Slot],
+    text: str,
+    now: datetime,
+    language: str,
+    region: str | None,
+    asked: str | None,
+    options: tuple[str, ...],
 ) -> JSONObject:
     reading = _Reading(text, now, language, region, asked)
     by_kind = {kind: [slot for slot in slots if slot.kind is kind] for kind in Kind}
@@ -117,6 +130,9 @@ def _read(
     if asked_slot is not None and options:
         _picked(reading, asked_slot, options)
     _contacts(reading, by_kind)
+    if by_kind[Kind.PLACE] or by_kind[Kind.TITLE]:
+        reading.streets = reading.free(find_streets(reading.text))
+        reading.take(reading.streets)  # before the dates: "20th Street" is none
     _moments(reading, by_kind)
     _choices(reading, by_kind[Kind.CHOICE])
     _patterns(reading, by_kind[Kind.PATTERN])
@@ -126,7 +142,9 @@ def _read(
     if asked_slot is not None and asked_slot.name not in reading.values:
         _bare_answer(reading, asked_slot)
     schemas = {slot.name: slot for slot in slots}
-    return {name: kept for name, value in reading.values.items() if (kept := _fitting(schemas[name], value)) is not None}
+    return {
+        name: kept for name, value in reading.values.items() if (kept := _fitting(schemas[name], value)) is not None
+    }
 
 
 def _named_once(slots: Sequence[Slot], context: str, now: datetime, language: str, region: str | None) -> JSONObject:
@@ -134,10 +152,14 @@ def _named_once(slots: Sequence[Slot], context: str, now: datetime, language: st
     reading = _Reading(context, now, language, region, None)
     dates = {hit.value for hit in find_dates(reading.text, now.date(), language)}
     times = {hit.value for hit in find_times(reading.text, language)}
-    unclear = {Kind.DATE: len(dates) > 1, Kind.TIME: len(times) > 1, Kind.NUMBER: True}
+    unclear = {Kind.DATE: len(dates) > 1, Kind.TIME: len(times) > 1}
     singles = [slot for slot in slots if not unclear.get(slot.kind)]
     found = _read(singles, context, now, language, region, None, ())
-    many = {slot.name for slot in singles if slot.kind is Kind.CHOICE and len({hit.value for hit in _said(slot, reading.text)}) > 1}
+    many = {
+        slot.name
+        for slot in singles
+        if slot.kind is Kind.CHOICE and len({hit.value for hit in _said(slot, reading.text)}) > 1
+    }
     return {name: value for name, value in found.items() if name not in many}
 
 
@@ -240,10 +262,10 @@ def _address_like(hit: Mention[float], text: str) -> list[bool]:
 
 def _evidence(hit: Mention[float], slot: Slot, folded: str) -> float:
     before, after = folded[max(0, hit.start - 30) : hit.start], folded[hit.end : hit.end + 30]
-    following = [stem(word.text) for word in words(re.split(r"[,.;!?]", after)[0])[:3]]
-    leading = [stem(word.text) for word in words(re.split(r"[,.;!?]", before)[-1])[-3:]]
-    score = 2.0 * bool(set(following[:2]) & slot.stems) + 0.5 * bool(set(following[2:]) & slot.stems)
-    score += 0.7 * bool(set(leading) & slot.stems)
+    following = [word.text for word in words(re.split(r"[,.;!?]", after)[0])[:3]]
+    leading = [word.text for word in words(re.split(r"[,.;!?]", before)[-1])[-3:]]
+    score = sum(weight for word, weight in zip(following, (2.0, 1.0, 0.5), strict=False) if akin([word], slot.stems))
+    score += 0.7 * akin(leading, slot.stems)
     if slot.stems & _PEOPLE and (_OF_US.match(after) or (_GROUP.search(before) and not following)):
         score += 1.0
     return score
@@ -263,7 +285,7 @@ def _proper_names(reading: _Reading, by_kind: Mapping[Kind, list[Slot]]) -> None
     quoted = reading.free(find_quoted(reading.text)) if titles else []
     reading.put(titles, quoted)
     titles = [slot for slot in titles if slot.name not in reading.values]
-    runs = reading.free(find_places(reading.text, reading.taken))
+    runs = find_places(reading.text, reading.streets, reading.taken, reading.language)
     asked_place = next((slot for slot in places if slot.name == reading.asked), None)
     asked_title = next((slot for slot in titles if slot.name == reading.asked), None)
     behind = [run for run in runs if run.value[0] and (run.value[0] != SITE or not titles)]
@@ -275,17 +297,25 @@ def _proper_names(reading: _Reading, by_kind: Mapping[Kind, list[Slot]]) -> None
     if not places:
         named, behind = sorted([*named, *behind], key=lambda run: run.start), []
     _places(reading, places, behind)
-    reading.put([slot for slot in titles if slot.name not in reading.values], [Mention(run.start, run.end, run.value[1]) for run in named])
+    reading.put(
+        [slot for slot in titles if slot.name not in reading.values],
+        [Mention(run.start, run.end, run.value[1]) for run in named],
+    )
 
 
 def _places(reading: _Reading, slots: Sequence[Slot], runs: list[Mention[tuple[str, str]]]) -> None:
-    """"From X" fills the parameter for an origin, "to X" that for a destination, "in X" any that is left."""
+    """ "From X" fills the parameter for an origin, "to X" that for a destination, "in X" any that is left."""
     open_slots = list(slots)
     for run in runs:
         side, name = run.value
         side = side if side in ("start", "end") else side_of(reading.folded[max(0, run.start - 25) : run.start])
         rated = [
-            (2.0 * (bool(side) and slot.role == side) - 2.0 * (bool(side) and slot.role not in ("", side)) + 0.5 * (slot.name == reading.asked), -rank)
+            (
+                2.0 * (bool(side) and slot.role == side)
+                - 2.0 * (bool(side) and slot.role not in ("", side))
+                + 0.5 * (slot.name == reading.asked),
+                -rank,
+            )
             for rank, slot in enumerate(open_slots)
         ]
         if rated and max(rated)[0] >= 0:
@@ -302,7 +332,12 @@ def _bare_answer(reading: _Reading, slot: Slot) -> None:
         said = yes_or_no(text)
         values = slot.values or {"true": True, "false": False}
         reading.set(slot.name, None if said is None else values.get(str(said).lower()))
-    elif slot.kind in _NAMED_KINDS and not is_cancel(text) and not is_question(text) and yes_or_no(text, whole=True) is None:
+    elif (
+        slot.kind in _NAMED_KINDS
+        and not is_cancel(text)
+        and not is_question(text)
+        and yes_or_no(text, whole=True) is None
+    ):
         reading.set(slot.name, bare_phrase(text, reading.taken))
     elif slot.kind is Kind.TEXT and text and not is_cancel(text) and not is_question(text):
         reading.set(slot.name, text[: slot.schema.get("maxLength", 1_000)])

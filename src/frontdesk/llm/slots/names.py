@@ -4,7 +4,7 @@ import re
 
 from frontdesk.llm.slots.calendar_words import MONTHS, WEEKDAYS
 from frontdesk.llm.slots.lexicon import FILLERS, NO, YES, is_cancel
-from frontdesk.llm.slots.text import Mention, fold, words
+from frontdesk.llm.slots.text import Mention, fold, word_set, words
 
 _LETTERS = r"[^\W\d_][^\W\d_'’.\-]*(?:['’\-][^\W\d_]+)*\.?"
 _NAME = rf"(?P<name>{_LETTERS}(?:\s+{_LETTERS}){{0,4}})"
@@ -21,27 +21,33 @@ _STRONG = re.compile(
 )
 # After these it may be anything ("I'm sick"): only words with a capital count.
 _WEAK = re.compile(
-    r"\b(?:[Ii]['’]m|[Ii] am|[Tt]his is|[Ii]t['’]s|[Nn]ame['’]s|[Ss]oy|[Ii]ch bin|[Hh]ier ist|[Hh]ier spricht|[Jj]e suis|[Cc]['’]est|"
+    r"\b(?:[Ii]['’]m|[Ii] am|[Tt]his is|[Ii]t['’]s|[Nn]ame['’]s|"
+    r"[Ss]oy|[Ii]ch bin|[Hh]ier ist|[Hh]ier spricht|[Jj]e suis|[Cc]['’]est|"
     r"(?:[Ee]u )?[Ss]ou (?:[oa] )?|[Aa]qui [ée] (?:[oa] )?|[Ss]aya|[Dd]engan)\s+" + _NAME
 )
-_SIGNED = re.compile(rf"(?:regards|cheers|thanks|thank you|saludos|gr(?:ü|u)(?:ß|ss)e?|cordialement|abraços?|salam),?\s*\n\s*{_NAME}\s*$", re.IGNORECASE)
-_PARTICLES = frozenset("de da do dos das del della di la le van von der den zu bin binti al el y e ibn mac mc o st".split())
+_SIGNED = re.compile(
+    rf"(?:regards|cheers|thanks|thank you|saludos|gr(?:ü|u)(?:ß|ss)e?|cordialement|abraços?),?\s*\n\s*{_NAME}\s*$",
+    re.IGNORECASE,
+)
+_PARTICLES = word_set("de da do dos das del della di la le van von der den zu bin binti al el y e ibn mac mc o st")
 _NOT_NAMES = (
     FILLERS | YES | NO | frozenset(WEEKDAYS) | frozenset(MONTHS)
-    | frozenset(
-        "not sorry sick ill here fine good happy looking trying calling writing going having interested new sure afraid "
+    | word_set(
+        "not sorry sick ill here fine good happy looking trying calling writing going having interested new sure "
+        "afraid "
         "pregnant diabetic allergic available free busy unable able late wondering unsure done ready back also just "
-        "quite very really so too still only about your our his her their patient mother father wife husband son daughter "
+        "quite very really so too still only about your our his her their patient mother father wife husband son "
+        "daughter "
         "who what when where why how which because since but or if as with for and next tomorrow today "
         "what's i'll i've we they he she this that my "
         "que quien cuando donde como pero porque y un una paciente alergico alergica enfermo enferma embarazada "
         "und aber oder krank schwanger allergisch nicht auch weil sehr patient patientin "
         "et mais ou malade enceinte allergique pas aussi tres "
         "mas doente gravida alergico paciente tambem "
-        "dan tapi atau sakit hamil tidak juga akan sudah ingin mau butuh perlu punya".split()
+        "dan tapi atau sakit hamil tidak juga akan sudah ingin mau butuh perlu punya"
     )
 )  # fmt: skip
-_TITLES = frozenset("mr mrs ms miss dr prof herr frau senor senora sr sra monsieur madame m mme bapak ibu pak bu dona".split())
+_TITLES = word_set("mr mrs ms miss dr prof herr frau senor senora sr sra monsieur madame m mme bapak ibu pak bu dona")
 
 
 def find_names(text: str) -> list[Mention[str]]:
@@ -64,9 +70,13 @@ def bare_name(text: str) -> str | None:
     if not 1 <= len(parts) <= 5:
         return None
     folded = [fold(part.text).rstrip(".") for part in parts]
-    if any(word in _NOT_NAMES and word not in _PARTICLES for word in folded) or all(word in _PARTICLES | _TITLES for word in folded):
+    if any(word in _NOT_NAMES and word not in _PARTICLES for word in folded) or all(
+        word in _PARTICLES | _TITLES for word in folded
+    ):
         return None
-    if len(parts) > 3 and not all(part.text[0].isupper() or word in _PARTICLES for part, word in zip(parts, folded, strict=True)):
+    if len(parts) > 3 and not all(
+        part.text[0].isupper() or word in _PARTICLES for part, word in zip(parts, folded, strict=True)
+    ):
         return None
     return _written(text[parts[0].start : parts[-1].end])
 
@@ -75,16 +85,16 @@ def _named(match: re.Match[str], *, capital: bool) -> Mention[str] | None:
     """The words of the match that are the name: up to the first word that is none."""
     start = match.start("name")
     end = start
-    taken = 0
-    for word in words(match["name"]):
+    for taken, word in enumerate(words(match["name"])):
         folded = fold(word.text).rstrip(".")
         particle = folded in _PARTICLES and taken > 0
-        if (folded in _NOT_NAMES and not particle) or (not particle and not word.text[0].isupper() and (capital or taken >= 2)):
+        if (folded in _NOT_NAMES and not particle) or (
+            not particle and not word.text[0].isupper() and (capital or taken >= 2)
+        ):
             break
         if taken and not particle and word.text[0].islower() and match["name"][0].isupper():
             break  # "my name is Anna and": the name is over where the capitals end
         end = start + word.end if not particle else end
-        taken += 1
         if match["name"][word.end : word.end + 1] == "." and len(folded) > 3:
             break
     return Mention(start, end, _written(match.string[start:end])) if end > start else None
@@ -93,4 +103,8 @@ def _named(match: re.Match[str], *, capital: bool) -> Mention[str] | None:
 def _written(name: str) -> str:
     """As the person wrote it; a name all in small letters gets its capitals."""
     name = " ".join(name.split()).strip(".")
-    return name if any(char.isupper() for char in name) else " ".join(part if part in _PARTICLES else part.capitalize() for part in name.split())
+    return (
+        name
+        if any(char.isupper() for char in name)
+        else " ".join(part if part in _PARTICLES else part.capitalize() for part in name.split())
+    )

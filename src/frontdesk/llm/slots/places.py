@@ -1,19 +1,24 @@
 """Places and titles: proper names in the text, with the preposition that they stand behind."""
 
 import re
+from functools import cache
 
 from frontdesk.llm.slots.calendar_words import MONTHS, RELATIVE_DAYS, WEEKDAYS
 from frontdesk.llm.slots.lexicon import FILLERS, NO, YES
-from frontdesk.llm.slots.text import Mention, fold, overlaps, words
+from frontdesk.llm.slots.text import Mention, fold, overlaps, word_set, words
 
-_AT = "at|im|am|bei"
-_IN = "in|near|around|within|inside|en|cerca de|nahe|a|au|aux|dans|pres de|em|no|na|perto de|di|dekat"
-_FROM = "from|leaving|departing|out of|desde|von|ab|aus|depuis|dari|saindo de|partant de"
-_TO = "to|towards|into|for|visit|hacia|a|nach|zu|zum|zur|vers|para|ate|ke|menuju"
-_PREPOSITION = re.compile(rf"(?<!\w)(?:(?P<origin>{_FROM})|(?P<target>{_TO})|(?P<place>{_IN})|(?P<site>{_AT}))\s+(?:the\s+|la\s+|el\s+|le\s+)?$")
-_INNER = frozenset("de del la le les los las of the and & y und et e da do dos das di upon van von der 's".split())
-_NEVER = frozenset(WEEKDAYS) | frozenset(MONTHS) | frozenset(RELATIVE_DAYS) | YES | NO | frozenset(
-    "i i'm i'd i'll i've we you he she they it my please also and but or so then next this that".split()
+# By language: before an origin, a destination, a place that something is in, and a site that it is at.
+_PREPOSITIONS = {
+    "en": ("from|leaving|departing|out of", "to|towards|into|for|visit", "in|near|around|within|inside", "at"),
+    "es": ("desde|de", "hacia|a|para", "en|cerca de", "por"),
+    "de": ("von|ab|aus", "nach|zu|zum|zur|bis", "in|nahe|um", "bei|im|am"),
+    "fr": ("depuis|de", "vers|pour", "a|en|dans|pres de", "au|aux|chez"),
+    "pt": ("desde|de|saindo de", "para|ate", "em|no|na|perto de", "ao|a"),
+    "id": ("dari", "ke|menuju|untuk", "di|dekat", "pada"),
+}
+_INNER = word_set("de del la le les los las of the and & y und et e da do dos das di upon van von der 's")
+_NEVER = frozenset(WEEKDAYS) | frozenset(MONTHS) | frozenset(RELATIVE_DAYS) | YES | NO | word_set(
+    "i i'm i'd i'll i've we you he she they it my please also and but or so then next this that"
 )  # fmt: skip
 _PART = re.compile(r"[^\s,;:!?()\"“”]+")
 _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»\n]{2,80})[\"“”«»]")
@@ -25,27 +30,56 @@ _STREET = re.compile(
 )
 
 
-def find_places(text: str, taken: list[Mention[object]]) -> list[Mention[tuple[str, str]]]:
-    """(`start` | `end` | `in` | `at` | ``, name) of each street address and each run of words with capitals that
+@cache
+def _preposition(language: str) -> re.Pattern[str]:
+    origin, target, place, site = _PREPOSITIONS.get(language, _PREPOSITIONS["en"])
+    article = r"(?:the\s+|la\s+|el\s+|le\s+)?"
+    return re.compile(
+        rf"(?<!\w)(?:(?P<origin>{origin})|(?P<target>{target})|(?P<place>{place})|(?P<site>{site}))\s+{article}$"
+    )
+
+
+def find_streets(text: str) -> list[Mention[str]]:
+    """Street addresses ("1775 Park Avenue, Suite 2"), also in small letters."""
+    return [Mention(*match.span(), " ".join(match.group().split())) for match in _STREET.finditer(text)]
+
+
+def find_places(
+    text: str, streets: list[Mention[str]], taken: list[Mention[object]], language: str
+) -> list[Mention[tuple[str, str]]]:
+    """(`start` | `end` | `in` | `at` | ``, name) of each of the `streets` and each run of words with capitals that
     nothing in `taken` has."""
     folded = fold(text)
+    preposition = _preposition(language)
     found = []
-    streets = [Mention(*match.span(), " ".join(match.group().split())) for match in _STREET.finditer(text)]
-    streets = [street for street in streets if not overlaps(street, taken)]
-    for run in sorted([*streets, *_runs(text, [*taken, *streets])], key=lambda each: each.start):
-        match = _PREPOSITION.search(folded[: run.start])
-        role = "" if match is None else ORIGIN if match["origin"] else TARGET if match["target"] else PLACE if match["place"] else SITE
+    for run in sorted([*streets, *_runs(text, taken)], key=lambda each: each.start):
+        match = preposition.search(folded[: run.start])
+        role = (
+            ""
+            if match is None
+            else ORIGIN
+            if match["origin"]
+            else TARGET
+            if match["target"]
+            else PLACE
+            if match["place"]
+            else SITE
+        )
         found.append(Mention(run.start, run.end, (role, run.value)))
     return found
 
 
 def find_quoted(text: str) -> list[Mention[str]]:
-    return [Mention(match.start(1), match.end(1), match[1].strip()) for match in _QUOTED.finditer(text) if match[1].strip()]
+    return [
+        Mention(match.start(1), match.end(1), match[1].strip()) for match in _QUOTED.finditer(text) if match[1].strip()
+    ]
 
 
 def bare_phrase(text: str, taken: list[Mention[object]], limit: int = 6) -> str | None:
-    """The message without the polite words around its middle: an answer such as "in san jose please". None when long."""
-    parts = [word for word in words(text) if not any(word.start < other.end and other.start < word.end for other in taken)]
+    """The message without the polite words around its middle: "in san jose please". None when it is long."""
+    parts = [
+        word for word in words(text) if not any(word.start < other.end and other.start < word.end for other in taken)
+    ]
     while parts and fold(parts[0].text) in FILLERS:
         parts = parts[1:]
     while parts and fold(parts[-1].text) in FILLERS:
@@ -83,7 +117,11 @@ def _runs(text: str, taken: list[Mention[object]]) -> list[Mention[str]]:
             close()
         if overlaps(mention, taken) or word in _NEVER:
             close()
-        elif part.group()[0].isupper() or any(char.isupper() for char in part.group()[:2]) or (part.group()[0].isdecimal() and _address(text, part)):
+        elif (
+            part.group()[0].isupper()
+            or any(char.isupper() for char in part.group()[:2])
+            or (part.group()[0].isdecimal() and _address(text, part))
+        ):
             opens = not text[: part.start()].strip() or text[: part.start()].rstrip()[-1:] in ".!?"
             if opens and not current and word in FILLERS:
                 continue

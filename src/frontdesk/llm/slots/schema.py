@@ -1,4 +1,4 @@
-"""What a parameter of a JSON Schema asks for: its kind, read from type, format and enum, else from name and description."""
+"""What a parameter of a JSON Schema asks for: its kind, by type, format and enum, else by name and description."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any  # a JSON Schema is untyped
 
-from frontdesk.llm.slots.text import fold, stem, words
+from frontdesk.llm.slots.text import fold, stem, word_set, words
 
 JSONObject = dict[str, Any]
 
@@ -49,22 +49,26 @@ _FORMATS = {
     "person-name": Kind.PERSON, "email": Kind.EMAIL, "idn-email": Kind.EMAIL, "phone": Kind.PHONE, "uri": Kind.URL,
     "url": Kind.URL, "place": Kind.PLACE, "title": Kind.TITLE,
 }  # fmt: skip
-_DATE_WORDS = frozenset("date day birthday fecha datum tanggal data".split())
-_TIME_WORDS = frozenset("time hour hora uhrzeit heure jam".split())
-_PHONE_WORDS = frozenset("phone telephone mobile telefono telefon telefone telepon cellphone".split())
-_EMAIL_WORDS = frozenset("email mail correo".split())
-_PLACE_WORDS = frozenset(
+_DATE_WORDS = word_set("date day birthday fecha datum tanggal data")
+_TIME_WORDS = word_set("time hour hora uhrzeit heure jam")
+_PHONE_WORDS = word_set("phone telephone mobile telefono telefon telefone telepon cellphone")
+_EMAIL_WORDS = word_set("email mail correo")
+_PLACE_WORDS = word_set(
     "city town location destination origin area place address station airport venue where neighborhood neighbourhood "
-    "country region state ciudad lugar stadt ort ville lieu cidade kota tempat".split()
+    "country region state ciudad lugar stadt ort ville lieu cidade kota tempat"
 )
-_PERSON_NAMES = re.compile(r"^(?:full_?|first_?|last_?|your_?|contact_?|patient_?|customer_?|guest_?|client_?|person_?|caller_?)*name$|^(?:patient|nombre|nome|nama)$")
+_PERSON_NAMES = re.compile(
+    r"^(?:full_?|first_?|last_?|your_?|contact_?|patient_?|customer_?|guest_?|client_?|person_?|caller_?)*name$|^(?:patient|nombre|nome|nama)$"
+)
 _TITLE_NAME = re.compile(r"(?:_name|_title|^title)$")
 _COUNT = re.compile(r"\b(?:number of|how many|size|count|amount|quantity)\b")
-_START = frozenset("start starting from origin leaving departure depart departing outbound pickup checkin begin beginning".split())
-_END = frozenset("end ending to until return returning dropoff checkout inbound destination going arrival".split())
-_COMMON = frozenset(
-    "the of for in on at to a an is or and from which whether it its be been has have with by that this type name date time number "
-    "find used value indicating boolean flag".split()
+_START = word_set(
+    "start starting from origin leaving departure depart departing outbound pickup checkin begin beginning"
+)
+_END = word_set("end ending to until return returning dropoff checkout inbound destination going arrival")
+_COMMON = word_set(
+    "the of for in on at to a an is or and from which whether it its be been has have with by that this type name "
+    "date time number find used value indicating boolean flag"
 )
 
 
@@ -92,7 +96,9 @@ def slot_of(name: str, schema: JSONObject) -> Slot:
 def _not_null(schema: Mapping[str, Any]) -> JSONObject:
     """The schema itself, or the first alternative that is not null."""
     for alternatives in (schema.get("anyOf"), schema.get("oneOf")):
-        if isinstance(alternatives, list) and not all(isinstance(each, Mapping) and "const" in each for each in alternatives):
+        if isinstance(alternatives, list) and not all(
+            isinstance(each, Mapping) and "const" in each for each in alternatives
+        ):
             real = [each for each in alternatives if isinstance(each, Mapping) and each.get("type") != "null"]
             return dict(real[0]) if real else {}
     return dict(schema)
@@ -192,11 +198,11 @@ def _joined(said: str) -> str:
 
 
 def _role(name: str, said: str) -> str:
-    """By the name; else by the first word of the description that tells."""
-    for source in (words(name), words(said)):
-        for word in source:
-            if word.text in _START:
-                return "start"
-            if word.text in _END and not (source is not None and word.text == "to" and word.start > 0 and source == words(said)):
-                return "end"
+    """By the name; else by the first word of the description that tells ("to" tells in a name only)."""
+    for word in words(name):
+        if word.text in _START or word.text in _END:
+            return "start" if word.text in _START else "end"
+    for word in words(said):
+        if word.text in _START or (word.text in _END and word.text != "to"):
+            return "start" if word.text in _START else "end"
     return ""

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar  # Any: where only the offsets of a mention matter
 
 T = TypeVar("T")
 
@@ -14,7 +14,17 @@ _PLAIN = {
     code: base
     for code in range(0x00C0, 0x0250)
     if len(base := unicodedata.normalize("NFD", chr(code))[0].lower()) == 1 and base.isascii()
-} | {0x2019: "'", 0x2018: "'", 0x02BC: "'", 0x201C: '"', 0x201D: '"', 0x00A0: " ", 0x202F: " ", 0x2013: "-", 0x2014: "-"}
+} | {
+    0x2019: "'",
+    0x2018: "'",
+    0x02BC: "'",
+    0x201C: '"',
+    0x201D: '"',
+    0x00A0: " ",
+    0x202F: " ",
+    0x2013: "-",
+    0x2014: "-",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,11 @@ class Word:
     start: int
     end: int
     text: str
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a lexicon's line."""
+    return frozenset(text.split())
 
 
 def fold(text: str) -> str:
@@ -50,7 +65,15 @@ def stem(word: str) -> str:
     return word[:5] if len(word) > 5 else word.removesuffix("s") if len(word) > 3 else word
 
 
-def overlaps(mention: Mention[object], others: Iterable[Mention[object]]) -> bool:
+def akin(spoken: Iterable[str], stems: Iterable[str]) -> bool:
+    """Whether a spoken word and a stem begin alike: `bedroom` and `bed`, `travelers` and `trave`."""
+    known = tuple(each for each in stems if len(each) >= 3)
+    return any(
+        len(word) >= 3 and any(word.startswith(each) or each.startswith(word) for each in known) for word in spoken
+    )
+
+
+def overlaps(mention: Mention[Any], others: Iterable[Mention[Any]]) -> bool:
     return any(mention.start < other.end and other.start < mention.end for other in others)
 
 

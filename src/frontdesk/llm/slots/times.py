@@ -17,7 +17,8 @@ from frontdesk.llm.slots.text import Mention, fold, one_of, without_overlaps
 _PART = one_of(PART_OF_DAY)
 _AM_PM = r"(?P<half>a\.?\s?m\b\.?|p\.?\s?m\b\.?)"
 _CLOCK = re.compile(
-    rf"(?<![\w.,:/])(?:(?P<before>{_PART})\s+(?:at\s+)?)?(?P<hour>\d{{1,2}})(?:[:h]|(?<=\d)\.(?=\d\d\s*(?:uhr|{_AM_PM.replace('half', 'look')})))(?P<minute>\d\d)"
+    rf"(?<![\w.,:/])(?:(?P<before>{_PART})\s+(?:at\s+)?)?(?P<hour>\d{{1,2}})(?:[:h]|\.(?=\d\d\s*(?:uhr|[ap]\.?m\b)))"
+    rf"(?P<minute>\d\d)"
     rf"(?::\d\d)?(?:\s*(?:uhr|h\b|hrs\b|wib\b|hours\b))?(?:\s*{_AM_PM})?(?![\w/]|[.:]\d)(?:\s+(?P<part>{_PART})(?!\w))?"
 )
 _HOUR = re.compile(
@@ -25,11 +26,15 @@ _HOUR = re.compile(
     rf"|(?<![\w.,:/$€-])(?P<plain>\d{{1,2}})\s+(?P<plain_part>{_PART})(?!\w)"
     rf"|(?<!\w)(?P<before>{_PART})\s+(?:at\s+)?(?P<after>\d{{1,2}})(?![\w:/]|[.,]\d)"
 )
-_NOON = re.compile(r"(?<!\w)(?:at\s+)?(?:12\s+)?(?:noon|midday|mediodia|mittags|midi|meio-dia|meio\s+dia|tengah\s+hari)(?!\w)")
-_MIDNIGHT = re.compile(r"(?<!\w)(?:at\s+)?(?:12\s+)?(?:midnight|medianoche|mitternacht|minuit|meia-noite|tengah\s+malam)(?!\w)")
+_NOON = re.compile(
+    r"(?<!\w)(?:at\s+)?(?:12\s+)?(?:noon|midday|mediodia|mittags|midi|meio-dia|meio\s+dia|tengah\s+hari)(?!\w)"
+)
+_MIDNIGHT = re.compile(
+    r"(?<!\w)(?:at\s+)?(?:12\s+)?(?:midnight|medianoche|mitternacht|minuit|meia-noite|tengah\s+malam)(?!\w)"
+)
 _INEXACT = re.compile(
-    r"\b(?:after|before|by|until|till|since|between|from|past|earlier\s+than|later\s+than|nach|vor|bis|ab|zwischen|despues\s+de|"
-    r"antes\s+d[eao]s?|desde|entre|hasta|apres|avant|jusqu'a|depois\s+d[ao]s?|ate|setelah|sebelum|antara|sampai)\s+(?:las?\s+|as\s+|jam\s+|pukul\s+)?$"
+    r"\b(?:after|before|by|until|till|since|between|past|earlier\s+than|later\s+than|nach|vor|bis|zwischen|despues\s+de|"
+    r"antes\s+d[eao]s?|entre|hasta|apres|avant|jusqu'a|depois\s+d[ao]s?|ate|setelah|sebelum|antara|sampai)\s+(?:las?\s+|as\s+|jam\s+|pukul\s+)?$"
     r"|\b(?:between|zwischen|entre|antara)\s+(?:las?\s+|as\s+|jam\s+)?\S+(?:\s*[ap]m)?\s+(?:and|und|y|et|e|dan)\s+(?:las?\s+|as\s+)?$"
 )
 _PARTS = re.compile(rf"(?<!\w)(?:{_PART})(?!\w)")
@@ -45,7 +50,13 @@ _AT = {
 def find_times(text: str, language: str) -> list[Mention[time]]:
     """Exact times, in order."""
     folded = fold(text)
-    found = [*_by_clock(folded), *_by_hour(folded), *_fixed(folded), *_spoken(language, folded), *_after_at(language, folded)]
+    found = [
+        *_by_clock(folded),
+        *_by_hour(folded),
+        *_fixed(folded),
+        *_spoken(language, folded),
+        *_after_at(language, folded),
+    ]
     return [hit for hit in without_overlaps(found) if not _INEXACT.search(folded[: hit.start])]
 
 
@@ -74,9 +85,7 @@ def _made(hour: int, minute: int, half: str | None, part: str | None, *, as_writ
         hour = hour % 12 + (12 if half.startswith("p") else 0) if hour <= 12 else hour
     elif part == EVENING and hour in (12, 1, 2, 3):  # "2 at night" is two hours after midnight
         hour %= 12
-    elif part in (AFTERNOON, EVENING) and hour < 12:
-        hour += 12
-    elif 1 <= hour <= 6 and not as_written and part is None:
+    elif (part in (AFTERNOON, EVENING) and hour < 12) or (part is None and 1 <= hour <= 6 and not as_written):
         hour += 12
     return time(hour % 24, minute)
 
@@ -89,16 +98,26 @@ def _mention(match: re.Match[str], made: time | None) -> Iterator[Mention[time]]
 def _by_clock(folded: str) -> Iterator[Mention[time]]:
     for match in _CLOCK.finditer(folded):
         hour = match["hour"]
-        made = _made(int(hour), int(match["minute"]), match["half"], match["part"] or match["before"], as_written=hour.startswith("0"))
+        made = _made(
+            int(hour),
+            int(match["minute"]),
+            match["half"],
+            match["part"] or match["before"],
+            as_written=hour.startswith("0"),
+        )
         yield from _mention(match, made)
 
 
 def _by_hour(folded: str) -> Iterator[Mention[time]]:
     for match in _HOUR.finditer(folded):
         hour = int(match["hour"] or match["plain"] or match["after"])
-        if match["mark"] in ("h", "hrs", "horas", "heures", "heure") and re.search(r"\b(?:for|por|durante|pendant|para)\s+$", folded[: match.start()]):
+        if match["mark"] in ("h", "hrs", "horas", "heures", "heure") and re.search(
+            r"\b(?:for|por|durante|pendant|para)\s+$", folded[: match.start()]
+        ):
             continue  # a duration
-        yield from _mention(match, _made(hour, 0, match["half"], match["part"] or match["plain_part"] or match["before"]))
+        yield from _mention(
+            match, _made(hour, 0, match["half"], match["part"] or match["plain_part"] or match["before"])
+        )
 
 
 def _fixed(folded: str) -> Iterator[Mention[time]]:
@@ -114,15 +133,25 @@ def _hour_words(language: str) -> str:
 @cache
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], int], ...]:
     """(pattern with `hour`, minutes to add) of the language's way to say halves and quarters."""
-    hour = rf"(?P<hour>{_hour_words(language)})(?!\w|[:.,]\d)(?:\s*{_AM_PM})?(?:\s+(?:uhr|o'?clock|heures?|horas))?(?:\s+(?P<part>{_PART})(?!\w))?"
+    hour = rf"(?P<hour>{_hour_words(language)})(?!\w|[:.,]\d)(?:\s*{_AM_PM})?(?:\s+(?:uhr|o'?clock))?"
+    hour += rf"(?:\s+(?P<part>{_PART})(?!\w))?"
     said = {
-        "en": ((r"half\s+past\s+", 30), (r"half\s+", 30), (r"(?:a\s+)?quarter\s+past\s+", 15), (r"(?:a\s+)?quarter\s+(?:to|of|till)\s+", -15)),
+        "en": (
+            (r"half\s+past\s+", 30),
+            (r"half\s+", 30),
+            (r"(?:a\s+)?quarter\s+past\s+", 15),
+            (r"(?:a\s+)?quarter\s+(?:to|of|till)\s+", -15),
+        ),
         "de": ((r"halb\s+", -30), (r"viertel\s+nach\s+", 15), (r"viertel\s+vor\s+", -15), (r"dreiviertel\s+", -15)),
         "id": ((r"setengah\s+", -30),),
     }.get(language, ())
     after = {
         "es": ((r"\s+y\s+media", 30), (r"\s+y\s+cuarto", 15), (r"\s+menos\s+cuarto", -15)),
-        "fr": ((r"\s*(?:heures?|h)\s+et\s+demie?", 30), (r"\s*(?:heures?|h)\s+et\s+quart", 15), (r"\s*(?:heures?|h)\s+moins\s+(?:le\s+)?quart", -15)),
+        "fr": (
+            (r"\s*(?:heures?|h)\s+et\s+demie?", 30),
+            (r"\s*(?:heures?|h)\s+et\s+quart", 15),
+            (r"\s*(?:heures?|h)\s+moins\s+(?:le\s+)?quart", -15),
+        ),
         "pt": ((r"\s+e\s+meia", 30), (r"\s+e\s+um\s+quarto", 15)),
         "id": ((r"\s+lewat\s+seperempat", 15), (r"\s+kurang\s+seperempat", -15)),
         "en": ((r"[\s-]+thirty", 30), (r"[\s-]+fifteen", 15), (r"[\s-]+forty[\s-]five", 45)),
@@ -150,8 +179,11 @@ def _spoken(language: str, folded: str) -> Iterator[Mention[time]]:
 def _at(language: str) -> re.Pattern[str]:
     hour = _hour_words(language)
     close = r"(?!\w|[:/]\d|[.,]\d|\s*(?:%|€|\$|people|persons?|personas|personen|personnes|pessoas|orang|min))"
-    written = rf"(?<!\w){_AT.get(language, _AT['en'])}\s+(?P<hour>{hour}){close}(?:\s*(?:o'?clock|uhr))?(?:\s*{_AM_PM})?"
-    spoken = rf"|(?<!\w)(?P<word>{hour})\s*(?:{_AM_PM.replace('half', 'half2')}|o'?clock|uhr)(?!\w)(?:\s+(?P<part2>{_PART})(?!\w))?"
+    written = (
+        rf"(?<!\w){_AT.get(language, _AT['en'])}\s+(?P<hour>{hour}){close}(?:\s*(?:o'?clock|uhr))?(?:\s*{_AM_PM})?"
+    )
+    marked = rf"|(?<!\w)(?P<word>{hour})\s*(?:{_AM_PM.replace('half', 'half2')}|o'?clock|uhr)(?!\w)"
+    spoken = rf"{marked}(?:\s+(?P<part2>{_PART})(?!\w))?"
     by_part = rf"|(?<!\w)(?P<word3>{hour})\s+(?P<part3>{_PART})(?!\w)"
     return re.compile(rf"{written}(?:\s+(?P<part>{_PART})(?!\w))?{spoken}{by_part}")
 
@@ -160,4 +192,7 @@ def _after_at(language: str, folded: str) -> Iterator[Mention[time]]:
     for match in _at(language).finditer(folded):
         hour = number_value(match["hour"] or match["word"] or match["word3"], language)
         if hour is not None:
-            yield from _mention(match, _made(hour, 0, match["half"] or match["half2"], match["part"] or match["part2"] or match["part3"]))
+            yield from _mention(
+                match,
+                _made(hour, 0, match["half"] or match["half2"], match["part"] or match["part2"] or match["part3"]),
+            )
