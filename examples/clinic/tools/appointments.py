@@ -130,7 +130,9 @@ async def cancel(arguments: dict[str, Any], context: ToolContext) -> dict[str, A
         confirmed = arguments.get("confirmed")
         if confirmed is None:
             question = "confirm_late" if chosen.at - context.now < LATE else "confirm"
-            raise NeedsInput("confirmed", _say(context, question, what=_label(chosen, context)), YES_NO[_language(context)])
+            raise NeedsInput(
+                "confirmed", _say(context, question, what=_label(chosen, context)), YES_NO[_language(context)]
+            )
         if not confirmed:
             return {"message": _say(context, "kept", what=_label(chosen, context))}
         begun = {"key": chosen.key, **chosen.value}
@@ -155,7 +157,10 @@ async def free_slots(arguments: dict[str, Any], context: ToolContext) -> dict[st
         for day, slots in list(days.items())[:3]
     ]
     what = _who(doctors[0], context) if arguments.get("doctor") else _service(doctors[0].service, context)
-    return {"message": _say(context, message if found else "free_none", what=what, day=_day(first, context)), "days": found}
+    return {
+        "message": _say(context, message if found else "free_none", what=what, day=_day(first, context)),
+        "days": found,
+    }
 
 
 async def my_appointments(arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
@@ -208,7 +213,9 @@ async def _free_by_day(
     return {day: sorted(free[day], key=lambda slot: slot.at) for day in sorted(free)}
 
 
-async def _wanted(doctors: Sequence[Doctor], arguments: dict[str, Any], context: ToolContext, own: str = "") -> list[Slot]:
+async def _wanted(
+    doctors: Sequence[Doctor], arguments: dict[str, Any], context: ToolContext, own: str = ""
+) -> list[Slot]:
     """The free slots at the wished day and time, one for each doctor who has it. Asks for what is not clear."""
     day, part = date.fromisoformat(arguments["date"]), arguments.get("part_of_day")
     wished = time.fromisoformat(arguments["time"]).replace(second=0, tzinfo=None) if arguments.get("time") else None
@@ -263,9 +270,7 @@ def _not_then(day: date, wished: time, free: list[Slot], context: ToolContext) -
         return abs((other.hour - wished.hour) * 60 + other.minute - wished.minute)
 
     times = tuple(sorted(sorted(_times(free), key=distance)[:3]))
-    question = _say(
-        context, "taken", time=f"{wished:%H:%M}", day=_day(day, context), times=_joined(times, context)
-    )
+    question = _say(context, "taken", time=f"{wished:%H:%M}", day=_day(day, context), times=_joined(times, context))
     return NeedsInput("time", question, times)
 
 
@@ -351,7 +356,24 @@ def _words(appointment: Appointment, label: str) -> set[str]:
     names = " ".join(SERVICES[appointment.doctor.service].values())
     english = f"{DAYS['en'][appointment.at.weekday()]} {MONTHS['en'][appointment.at.month - 1]}"
     words = set(_folded(f"{label} {names} {english} {appointment.at:%d %H:%M} {appointment.at.date()}").split())
-    return words - {"dr.", "ms.", "on", "at", "with", "de", "el", "la", "a", "le", "am", "um", "pada", "com", "con", "para"}
+    return words - {
+        "dr.",
+        "ms.",
+        "on",
+        "at",
+        "with",
+        "de",
+        "el",
+        "la",
+        "a",
+        "le",
+        "am",
+        "um",
+        "pada",
+        "com",
+        "con",
+        "para",
+    }
 
 
 def _place_named(wanted: str, count: int) -> int | None:
@@ -440,12 +462,15 @@ DAYS = {
     "id": ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu"),
 }
 MONTHS = {
-    "en": tuple("January February March April May June July August September October November December".split()),
-    "es": tuple("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()),
-    "de": tuple("Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()),
-    "fr": tuple("janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()),
-    "pt": tuple("janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro".split()),
-    "id": tuple("Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember".split()),
+    language: tuple(names.split())
+    for language, names in {
+        "en": "January February March April May June July August September October November December",
+        "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+        "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
+    }.items()
 }
 AND = {"en": "and", "es": "y", "de": "und", "fr": "et", "pt": "e", "id": "dan"}
 YES_NO = {
@@ -458,7 +483,7 @@ YES_NO = {
 }
 ORDINALS = (
     {"first", "one", "primera", "primero", "erste", "ersten", "premier", "première", "primeira", "primeiro", "pertama"},
-    {"second", "two", "segunda", "segundo", "zweite", "zweiten", "deuxieme", "second", "kedua"},
+    {"second", "two", "segunda", "segundo", "zweite", "zweiten", "deuxieme", "kedua"},
     {"third", "three", "tercera", "tercero", "dritte", "dritten", "troisieme", "terceira", "terceiro", "ketiga"},
     {"fourth", "four", "cuarta", "cuarto", "vierte", "vierten", "quatrieme", "quarta", "quarto", "keempat"},
 )
@@ -659,9 +684,9 @@ TEXTS = {
         "id": "Batalkan janji temu Anda: {what}?",
     },
     "confirm_late": {
-        "en": "It is less than 24 hours ahead, so a fee of 25 euros applies. Shall I cancel your appointment on {what}?",
+        "en": "It is in less than 24 hours, so 25 euros are charged. Shall I cancel your appointment on {what}?",
         "es": "Faltan menos de 24 horas, por lo que se cobran 25 euros. ¿Cancelo su cita del {what}?",
-        "de": "Bis dahin sind es weniger als 24 Stunden, daher fallen 25 Euro an. Soll ich Ihren Termin absagen: {what}?",
+        "de": "Es sind weniger als 24 Stunden bis dahin, das kostet 25 Euro. Soll ich Ihren Termin absagen: {what}?",
         "fr": "C'est dans moins de 24 heures : 25 euros seront facturés. Dois-je annuler votre rendez-vous du {what} ?",
         "pt": "Faltam menos de 24 horas, por isso há uma taxa de 25 euros. Posso desmarcar a sua consulta: {what}?",
         "id": "Kurang dari 24 jam lagi, sehingga dikenakan biaya 25 euro. Batalkan janji temu Anda: {what}?",

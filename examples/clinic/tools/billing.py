@@ -105,7 +105,7 @@ TEXTS = {
     },
     "id": {
         "direct": "Ya, kami menerima **{insurer}** dan menagih langsung.",
-        "invoice": "Kami tidak menagih langsung ke asuransi ini: Anda membayar di meja dan menerima tagihan terperinci.",
+        "invoice": "Kami tidak menagih langsung ke asuransi ini: Anda membayar di meja dan menerima rincian tagihan.",
         "share": "Anda membayar {general} euro untuk dokter umum dan {specialist} euro untuk spesialis.",
         "referral": "Kunjungan ke spesialis memerlukan rujukan dari dokter umum Anda.",
         "pre_authorisation": "MRI, CT, dan operasi terencana memerlukan persetujuan asuransi, yang kami mintakan.",

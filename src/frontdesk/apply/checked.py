@@ -56,9 +56,8 @@ def _path_in(located: Located, loc: tuple[int | str, ...]) -> Path_:
     path: Path_ = ()
     value: Any = located.value
     for part in loc:
-        if isinstance(value, dict) and part in value:
-            path, value = (*path, part), value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        in_list = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if in_list or (isinstance(value, dict) and part in value):
             path, value = (*path, part), value[part]
     return path
 

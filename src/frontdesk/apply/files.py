@@ -1,28 +1,35 @@
 """A tenant's folder, read and checked as a whole: every problem is told, with file and line, or none is left.
 
-    tenant.yaml  llm.yaml  agents/*.yaml  tools/*.yaml  tools/*.py  prompts/*.md  documents/**
+tenant.yaml  llm.yaml  agents/*.yaml  tools/*.yaml  tools/*.py  prompts/*.md  documents/**
 """
 
-import ast
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar  # parsed YAML is untyped
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from frontdesk.agents.models import Agent, Alias, EmergencySettings, Target, TenantSettings
+from frontdesk.agents.models import (
+    Agent,
+    Alias,
+    Definitions,
+    EmergencySettings,
+    Prompt,
+    Target,
+    Tenant,
+    TenantSettings,
+)
 from frontdesk.apply.checked import check
 from frontdesk.apply.forms import AgentForm, AliasForm, Form, LLMForm, TenantForm, ToolForm
-from frontdesk.apply.located import Located, read_text, read_yaml
+from frontdesk.apply.located import Located, Path_, read_text, read_yaml
 from frontdesk.apply.problems import Problems, did_you_mean
-from frontdesk.apply.schemas import check_input_schema, check_schema
+from frontdesk.apply.template_files import TemplateFiles
+from frontdesk.apply.tool_files import ToolReader
 from frontdesk.knowledge.models import Source
-from frontdesk.tools.types import ToolDefinition, ToolKind
+from frontdesk.tools.types import ToolDefinition
 
 PROVIDERS = frozenset({"openai", "anthropic", "gemini", "local"})
 
@@ -31,7 +38,6 @@ MAX_DOCUMENT_BYTES = 20_000_000
 
 _ENTRIES = {"tenant.yaml", "llm.yaml", "agents", "tools", "prompts", "documents", "README.md"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
-_SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 # A tool that providers may call without a definition (see `agents/`).
 _RESERVED = {"abandon_pending"}
 
@@ -39,8 +45,16 @@ F = TypeVar("F", bound=Form)
 
 
 @dataclass(frozen=True, slots=True)
+class SecretSource:
+    """The environment variable that holds a secret, and where the file says so."""
+
+    variable: str
+    place: str  # file:line
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
-    """All that a tenant's files say. `secrets`: name -> environment variable and where the file says so."""
+    """All that a tenant's files say."""
 
     slug: str
     name: str
@@ -49,14 +63,19 @@ class Folder:
     tools: dict[str, ToolDefinition]
     prompts: dict[str, str]
     aliases: dict[str, Alias]
-    secrets: dict[str, "SecretSource"]
+    secrets: dict[str, SecretSource]
     documents: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
-    variable: str
-    place: str  # file:line
+def definitions_of(folder: Folder, tenant_id: UUID, version: int) -> Definitions:
+    """The folder as a turn would see it."""
+    return Definitions(
+        tenant=Tenant(tenant_id, folder.slug, folder.name, version, folder.settings),
+        agents=folder.agents,
+        tools=folder.tools,
+        prompts={name: Prompt(name, version, template) for name, template in folder.prompts.items()},
+        aliases=folder.aliases,
+    )
 
 
 def read_folder(folder: Path, providers: frozenset[str] = PROVIDERS) -> Folder:
@@ -67,7 +86,7 @@ def read_folder(folder: Path, providers: frozenset[str] = PROVIDERS) -> Folder:
         problems.raise_if_any()
     found = _Reader(folder, providers, problems).read()
     problems.raise_if_any()
-    assert found is not None  # noqa: S101 - a folder that can't be read has left a problem
+    assert found is not None
     return found
 
 
@@ -76,35 +95,39 @@ class _Reader:
         self._folder = folder
         self._providers = providers
         self._problems = problems
-        # Jinja's parser only: templates are run by `agents/`.
-        self._jinja = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+        self._templates = TemplateFiles(problems)
 
     def read(self) -> Folder | None:
         self._check_entries()
         tenant = self._form("tenant.yaml", TenantForm)
         llm = self._form("llm.yaml", LLMForm)
-        agents = {name: form for name in self._names("agents") if (form := self._form(f"agents/{name}.yaml", AgentForm))}
-        tools = {name: form for name in self._names("tools") if (form := self._form(f"tools/{name}.yaml", ToolForm))}
+        agents = self._forms("agents", AgentForm)
+        tools = self._forms("tools", ToolForm)
         prompts = self._prompts()
         documents = self._documents()
-        if tenant is None or llm is None:
+        # References are looked up among the files, so that a file's own mistake is not told twice.
+        self._check_agents(agents, llm)
+        secrets = self._secrets(*tenant) if tenant else None
+        reader = ToolReader(self._folder, secrets, self._templates, self._problems)
+        defined = {name: reader.tool(name, form, at) for name, (form, at) in tools.items()}
+        settings = self._settings(*tenant) if tenant else None
+        aliases = self._aliases(*llm) if llm else None
+        if tenant is None or settings is None or secrets is None or aliases is None:
             return None
-        secrets = {
-            name: SecretSource(secret.env, f"{tenant[1].file}:{tenant[1].line(('secrets', name))}")
-            for name, secret in tenant[0].secrets.items()
-        }
-        self._check_agents(agents, set(tools), set(prompts), set(llm[0].aliases))
-        return Folder(
+        found = Folder(
             slug=tenant[0].slug,
             name=tenant[0].name,
-            settings=self._settings(*tenant, set(agents)),
+            settings=settings,
             agents={name: _agent(name, form) for name, (form, _) in agents.items()},
-            tools={name: tool for name, (form, at) in tools.items() if (tool := self._tool(name, form, at, set(secrets)))},
+            tools={name: tool for name, tool in defined.items() if tool is not None},
             prompts=prompts,
-            aliases=self._aliases(*llm),
+            aliases=aliases,
             secrets=secrets,
             documents=documents,
         )
+        files = {name: self._shown(f"prompts/{name}.md") for name in prompts}
+        self._templates.check_prompts(definitions_of(found, UUID(int=0), 0), files)
+        return found
 
     # Files
 
@@ -121,6 +144,11 @@ class _Reader:
             return None
         filled = check(located, form, self._problems)
         return (filled, located) if filled is not None else None
+
+    def _forms(self, folder: str, form: type[F]) -> dict[str, tuple[F, Located]]:
+        """Those that could be filled in, by name."""
+        filled = {name: self._form(f"{folder}/{name}.yaml", form) for name in self._names(folder)}
+        return {name: found for name, found in filled.items() if found is not None}
 
     def _check_entries(self) -> None:
         for path in sorted(self._folder.iterdir()):
@@ -161,8 +189,7 @@ class _Reader:
         prompts = {}
         for path in self._files("prompts", (".md",)):
             text = read_text(path, str(path), self._problems) if self._is_named(path) else None
-            if text is not None:
-                self._check_template(str(path), lambda line: line, text)
+            if text is not None and self._templates.check(str(path), text):
                 prompts[path.stem] = text
         return prompts
 
@@ -186,17 +213,17 @@ class _Reader:
 
     # Checks that a form can't make
 
-    def _check_template(self, file: str, line_of: Callable[[int], int], template: str) -> None:
-        try:
-            self._jinja.parse(template)
-        except jinja2.TemplateSyntaxError as error:
-            self._problems.add(file, line_of(error.lineno), f"is not a Jinja template: {error.message}")
-
-    def _check_known(self, at: Located, path: tuple[str | int, ...], what: str, name: str, known: Iterable[str]) -> None:
+    def _check_known(self, at: Located, path: Path_, what: str, name: str, known: Iterable[str]) -> None:
         if name not in known:
             self._problems.add(at.file, at.line(path), f"unknown {what} `{name}`; {did_you_mean(name, known)}")
 
-    def _settings(self, form: TenantForm, at: Located, agents: set[str]) -> TenantSettings:
+    def _secrets(self, form: TenantForm, at: Located) -> dict[str, SecretSource]:
+        return {
+            name: SecretSource(secret.env, f"{at.file}:{at.line(('secrets', name))}")
+            for name, secret in form.secrets.items()
+        }
+
+    def _settings(self, form: TenantForm, at: Located) -> TenantSettings:
         try:
             ZoneInfo(form.time_zone)
         except (KeyError, ValueError, OSError):
@@ -205,7 +232,7 @@ class _Reader:
         if "en" not in form.emergency.texts:
             sentence = "`emergency.texts` needs `en`: it is read by everyone whose language has no text of its own"
             self._problems.add(at.file, at.line(("emergency", "texts")), sentence)
-        self._check_known(at, ("default_agent",), "agent", form.default_agent, agents)
+        self._check_known(at, ("default_agent",), "agent", form.default_agent, self._names("agents"))
         for place, language in enumerate(form.languages):
             if language in form.languages[:place]:
                 self._problems.add(at.file, at.line(("languages", place)), f"names `{language}` a second time")
@@ -225,20 +252,22 @@ class _Reader:
         for name, alias in form.aliases.items():
             for place, group in enumerate(alias.chain):
                 for inner, target in enumerate(group):
-                    path: tuple[str | int, ...] = ("aliases", name, "chain", place, inner, "provider")
+                    path: Path_ = ("aliases", name, "chain", place, inner, "provider")
                     if path not in at.lines:
                         path = ("aliases", name, "chain", place, "provider")
                     self._check_known(at, path, "provider", target.provider, self._providers)
         return {name: _alias(name, alias) for name, alias in form.aliases.items()}
 
     def _check_agents(
-        self, agents: Mapping[str, tuple[AgentForm, Located]], tools: set[str], prompts: set[str], aliases: set[str]
+        self, agents: Mapping[str, tuple[AgentForm, Located]], llm: tuple[LLMForm, Located] | None
     ) -> None:
+        tools, prompts = self._names("tools"), [path.stem for path in self._files("prompts", (".md",))]
         said: dict[str, str] = {}
         for name, (form, at) in agents.items():
             for place, tool in enumerate(form.tools):
                 self._check_known(at, ("tools", place), "tool", tool, tools)
-            self._check_known(at, ("model",), "alias", form.model, aliases)
+            if llm is not None:
+                self._check_known(at, ("model",), "alias", form.model, llm[0].aliases)
             self._check_known(at, ("prompt",), "prompt", form.prompt or name, prompts)
             for place, pattern in enumerate(form.patterns):
                 try:
@@ -251,94 +280,7 @@ class _Reader:
                 if other != f"{at.file}:{at.line(('examples', place))}":
                     sentence = f"the example `{example}` stands already in {other}; one utterance, one agent"
                     self._problems.add(at.file, at.line(("examples", place)), sentence)
-            self._check_output(at, form.output_template)
-
-    def _check_output(self, at: Located, template: str | None) -> None:
-        if template is not None:
-            line = at.line(("output_template",))
-            # A block (`|`) begins on the line after its key.
-            self._check_template(at.file, lambda inner: line + inner if "\n" in template else line, template)
-
-    def _tool(self, name: str, form: ToolForm, at: Located, secrets: set[str]) -> ToolDefinition | None:
-        kinds = [kind for kind in ToolKind if getattr(form, kind) is not None]
-        if len(kinds) != 1:
-            has = " and ".join(f"`{kind}`" for kind in kinds) or "none"
-            sentence = f"a tool has exactly one of `http`, `python`, `knowledge`; this one has {has}"
-            self._problems.add(at.file, at.line((kinds[-1],)) if kinds else 1, sentence)
-            return None
-        check_input_schema(at, form.input_schema, self._problems)
-        if form.output_schema is not None:
-            check_schema(at, "output_schema", form.output_schema, self._problems)
-        self._check_output(at, form.output_template)
-        config: dict[str, Any] = {}
-        if form.python is not None:
-            self._check_function(at, form.python.file, form.python.function)
-            config = form.python.model_dump()
-        elif form.http is not None:
-            self._check_url(at, form.http.url)
-            self._check_secrets(at, ("http",), at.value["http"], secrets)
-            config = form.http.model_dump(exclude_none=True)
-        elif form.knowledge is not None:
-            if "query" not in form.input_schema.get("properties", {}):
-                line = at.line(("input_schema", "properties"))
-                self._problems.add(at.file, line, "a knowledge tool needs the property `query`: what to search for")
-            config = form.knowledge.model_dump(exclude_none=True)
-        return ToolDefinition(
-            name=name,
-            kind=kinds[0],
-            description=form.description,
-            input_schema=form.input_schema,
-            output_schema=form.output_schema,
-            side_effects=form.side_effects,
-            timeout_s=float(form.timeout_s),
-            examples=tuple(form.examples),
-            output_template=form.output_template,
-            config=config,
-        )
-
-    def _check_function(self, at: Located, file: str, function: str) -> None:
-        """The function is looked for in the source; nothing of it is run."""
-        line = at.line(("python", "file"))
-        path = self._folder / file
-        if not path.resolve().is_relative_to(self._folder.resolve()) or path.suffix != ".py":
-            self._problems.add(at.file, line, f"`{file}` is no `*.py` file inside the tenant's folder")
-            return
-        if not path.is_file():
-            known = [f"tools/{other.name}" for other in (self._folder / "tools").glob("*.py")]
-            self._problems.add(at.file, line, f"there is no file `{file}`; {did_you_mean(file, known)}")
-            return
-        source = read_text(path, str(path), self._problems)
-        if source is None:
-            return
-        try:
-            body = ast.parse(source).body
-        except (SyntaxError, ValueError, RecursionError) as error:
-            number = getattr(error, "lineno", None) or 1
-            self._problems.add(str(path), number, f"is not Python: {getattr(error, 'msg', error)}")
-            return
-        functions = {
-            node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_"
-        }
-        if function not in functions:
-            line = at.line(("python", "function"))
-            self._problems.add(at.file, line, f"`{file}` has no function `{function}`; {did_you_mean(function, functions)}")
-
-    def _check_url(self, at: Located, url: str) -> None:
-        host = url.split("://", 1)[1].split("/", 1)[0]
-        if "{" in host or not host:
-            sentence = "`http.url` must name its host; `{…}` is accepted in path and query only"
-            self._problems.add(at.file, at.line(("http", "url")), sentence)
-
-    def _check_secrets(self, at: Located, path: tuple[str | int, ...], value: Any, secrets: set[str]) -> None:
-        if isinstance(value, str):
-            for name in _SECRET.findall(value):
-                self._check_known(at, path, "secret (see `secrets` in tenant.yaml)", name, secrets)
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                self._check_secrets(at, (*path, key), inner, secrets)
-        elif isinstance(value, list):
-            for place, inner in enumerate(value):
-                self._check_secrets(at, (*path, place), inner, secrets)
+            self._templates.check_output(at, form.output_template)
 
 
 def _agent(name: str, form: AgentForm) -> Agent:

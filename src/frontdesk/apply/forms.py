@@ -103,10 +103,11 @@ class HTTPForm(Form):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     url: Annotated[str, Field(pattern=r"^https?://")]
     headers: dict[str, str] = {}
-    query: dict[str, Any] = {}
+    query: dict[str, Any] | None = None
     body: Any = None
-    response: Any = None
+    response: str | dict[str, str] | None = None
     retries: Annotated[int, Field(ge=0, le=5)] = 2
+    idempotent: bool = False
 
 
 class PythonForm(Form):

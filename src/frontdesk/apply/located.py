@@ -23,8 +23,8 @@ Path_ = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
-_WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
-_WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 # libyaml's parser is some 8 times faster; both give the same events.
 _Loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -120,7 +120,8 @@ class _Builder:
 
     def build(self, text: str) -> Located:
         for event in yaml.parse(text, Loader=_Loader):
-            self._take(event, event.start_mark.line + 1)
+            mark: Any = event.start_mark  # every event of a parsed text has one
+            self._take(event, mark.line + 1)
         return Located(self._file, self._root, self._lines)
 
     def _take(self, event: Any, line: int) -> None:
@@ -155,7 +156,7 @@ class _Builder:
             self._key(frame, event.value, line)
             return
         value = event.value
-        if event.style is None and event.tag is None:
+        if event.implicit[0]:
             value = _plain(value)
         self._place(value, line)
 
@@ -188,7 +189,7 @@ class _Builder:
             frame.container.append(value)
             self._lines[path] = line
             return path
-        assert frame.key is not None  # noqa: S101 - `_key` has run: keys and values alternate
+        assert frame.key is not None, "keys and values alternate"
         path = (*frame.path, frame.key)
         frame.container[frame.key] = value
         frame.key = None
@@ -197,8 +198,10 @@ class _Builder:
 
 def _plain(text: str) -> Any:
     """An unquoted scalar by YAML 1.2's core schema."""
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     if _NUMBER.fullmatch(text):

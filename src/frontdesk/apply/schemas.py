@@ -38,7 +38,9 @@ def check_input_schema(located: Located, schema: dict[str, Any], problems: Probl
     for place, name in enumerate(required):
         if name not in properties:
             line = located.line((at, "required", place))
-            sentence = f"`input_schema.required` names `{name}`, which is no property; {did_you_mean(str(name), properties)}"
+            sentence = (
+                f"`input_schema.required` names `{name}`, which is no property; {did_you_mean(str(name), properties)}"
+            )
             problems.add(located.file, line, sentence)
     for name, parameter in properties.items():
         if isinstance(parameter, dict):
@@ -61,7 +63,9 @@ def _check_parameter(located: Located, path: Path_, parameter: dict[str, Any], p
     for value, words in synonyms.items():
         line = located.line((*path, "x-synonyms", value))
         if value not in values:
-            problems.add(located.file, line, f"`x-synonyms` names `{value}`, no value of `enum`; {did_you_mean(value, values)}")
+            problems.add(
+                located.file, line, f"`x-synonyms` names `{value}`, no value of `enum`; {did_you_mean(value, values)}"
+            )
         if not all(isinstance(word, str) and word.strip() for word in words):
             problems.add(located.file, line, f"`x-synonyms` of `{value}` must be a list of texts")
 
