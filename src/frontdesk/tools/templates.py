@@ -29,8 +29,6 @@ class Templates:
         self._environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined,
             autoescape=False,  # the channel escapes: what comes out here is text, not HTML
-            trim_blocks=True,
-            lstrip_blocks=True,
             auto_reload=False,
             cache_size=0,
         )
