@@ -15,12 +15,18 @@ def tokens_of(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
 
 
-def input_tokens(request: LLMRequest) -> int:
-    """Of the whole prompt, tools and output schema included."""
+def message_tokens(request: LLMRequest) -> int:
+    """Of the messages alone: what differs from call to call, and cheap to count."""
     total = 0
     for message in request.messages:
         total += _MESSAGE_TOKENS + tokens_of(message.text) + _IMAGE_TOKENS * len(message.images)
         total += sum(map(_of_call, message.tool_calls))
+    return total
+
+
+def input_tokens(request: LLMRequest) -> int:
+    """Of the whole prompt, tools and output schema included."""
+    total = message_tokens(request)
     for tool in request.tools:
         total += tokens_of(tool.name) + tokens_of(tool.description) + tokens_of(_json(tool.parameters))
     if request.output_schema is not None:

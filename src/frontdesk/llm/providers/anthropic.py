@@ -12,7 +12,7 @@ import msgspec
 from pydantic import SecretStr
 
 from frontdesk.llm import tokens
-from frontdesk.llm.providers.calls import tool_call
+from frontdesk.llm.providers.calls import text_of, tool_call
 from frontdesk.llm.providers.schemas import Encoded, closed, plain
 from frontdesk.llm.providers.wire import VendorError, Wire
 from frontdesk.llm.types import (
@@ -36,6 +36,7 @@ VERSION = "2023-06-01"
 MAX_TOKENS = 8192
 
 _CACHED = {"type": "ephemeral"}
+_NOTHING = msgspec.Raw()
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 _CHOICE = {"auto": "auto", "required": "any", "none": "none"}
 
@@ -65,8 +66,8 @@ class AnthropicProvider:
         for place, block in enumerate(answer.content):
             whole.open(place, block)
             whole.blocks[place].text.append(block.text or "")
-            if block.type == "tool_use" and block.input is not None:
-                whole.blocks[place].raw.append(bytes(block.input).decode())
+            if block.type == "tool_use":
+                whole.blocks[place].raw.append(text_of(block.input))
         whole.stop = answer.stop_reason or "end_turn"
         whole.count(answer.usage)
         return self._response(request, whole)
@@ -147,7 +148,7 @@ class _Block(msgspec.Struct):
     text: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _NOTHING
 
 
 class _Whole(msgspec.Struct):

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from frontdesk.core.ids import new_id
 from frontdesk.core.json import loads
 from frontdesk.llm import tokens
-from frontdesk.llm.providers.calls import tool_call
+from frontdesk.llm.providers.calls import text_of, tool_call
 from frontdesk.llm.providers.schemas import Encoded, plain
 from frontdesk.llm.providers.wire import VendorError, Wire
 from frontdesk.llm.types import (
@@ -36,6 +36,7 @@ from frontdesk.llm.types import (
 BASE_URL = "https://generativelanguage.googleapis.com"
 
 _CHOICE = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
+_NOTHING = msgspec.Raw()
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
 # Models from the third generation on want the signature of each step's first call back. For calls that another
 # vendor's model made there is none; this is the documented word that asks for none
@@ -125,7 +126,7 @@ class GeminiProvider:
 class _FunctionCall(msgspec.Struct):
     name: str
     id: str | None = None
-    args: msgspec.Raw | None = None
+    args: msgspec.Raw = _NOTHING
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -223,9 +224,8 @@ class _Answer:
         for part in parts:
             if part.function_call is not None:
                 call = part.function_call
-                raw = bytes(call.args).decode() if call.args is not None else ""
-                made = tool_call(call.id or f"call_{new_id().hex}", call.name, raw, part.thought_signature)
-                self.calls.append(made)
+                call_id = call.id or f"call_{new_id().hex}"
+                self.calls.append(tool_call(call_id, call.name, text_of(call.args), part.thought_signature))
         return added
 
 

@@ -32,10 +32,11 @@ class SSEReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Raises EventTooLarge."""
         # CR may turn out to be the first half of CRLF: its LF then ends nothing more.
-        if self._after_cr and chunk[:1] == b"\n":
-            chunk = chunk[1:]
         if not chunk:
             return []
+        if self._after_cr and chunk[:1] == b"\n":
+            self._after_cr = False
+            return self.feed(chunk[1:])
         self._after_cr = chunk[-1:] == b"\r"
         lines = _LINE_END.split(chunk)
         self._size += len(chunk)

@@ -1,0 +1,134 @@
+"""One attempt at one target: its time, its text so far, and the ledger row that it ends with."""
+
+from uuid import UUID
+
+import msgspec
+
+from frontdesk.core.clock import Clock
+from frontdesk.core.ids import new_id
+from frontdesk.llm import tokens
+from frontdesk.llm.ledger import CACHED, CANCELLED, LedgerRow
+from frontdesk.llm.metrics import LLMMetrics
+from frontdesk.llm.prices import Prices
+from frontdesk.llm.types import Alias, LLMRequest, ProviderFailure, ProviderTimeout, Target, Usage
+
+# The ledger's columns are 32 bits wide, and a vendor's figures are a vendor's.
+_MOST_TOKENS = 2**31 - 1
+
+
+class Call(msgspec.Struct):
+    """Who calls, for what, within which bounds. `rows` grows by one for every attempt, however it ends.
+
+    Rows are complete when the call has ended; a stream that is not read to its end must be closed (`aclosing`). The
+    caller stores them: in the transaction of its turn.
+    """
+
+    tenant_id: UUID
+    alias: Alias
+    purpose: str  # agent, route, summary …: a closed set
+    turn_id: UUID | None = None
+    version: int = 0  # of the tenant's definitions
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    cache_s: float = 0  # how long an answer may be given again to the very same request; 0: not at all
+    rows: list[LedgerRow] = []
+
+
+class Attempt:
+    """Begins when it is made; `end` writes its row, once."""
+
+    def __init__(
+        self, call: Call, target: Target, request: LLMRequest, clock: Clock, prices: Prices, metrics: LLMMetrics
+    ) -> None:
+        self._call = call
+        self._target = target
+        self._request = request
+        self._clock = clock
+        self._prices = prices
+        self._metrics = metrics
+        self._began = clock.monotonic()
+        self._first_token_s: float | None = None
+        self._pieces: list[str] = []
+
+    @property
+    def has_spoken(self) -> bool:
+        return bool(self._pieces)
+
+    def heard(self, text: str) -> None:
+        if self._first_token_s is None:
+            self._first_token_s = self._clock.monotonic() - self._began
+        self._pieces.append(text)
+
+    def failed(self, failure: ProviderFailure, outcome: str) -> Usage:
+        """A refusal costs nothing; a stream that broke, or silence after the vendor took the request, does."""
+        is_billed = self.has_spoken or isinstance(failure, ProviderTimeout)
+        return self.end(outcome, self._estimate() if is_billed else Usage())
+
+    def cancelled(self) -> Usage:
+        return self.end(CANCELLED, self._estimate())
+
+    def end(self, outcome: str, usage: Usage) -> Usage:
+        """Writes row and metrics; gives back the usage as it was written."""
+        usage = _sane(usage)
+        target, call, metrics = self._target, self._call, self._metrics
+        now = self._clock.now()
+        lasted_s = self._clock.monotonic() - self._began
+        cost = self._prices.cost(target.provider, target.model, usage, now)
+        first_ms = None if self._first_token_s is None else round(self._first_token_s * 1000)
+        call.rows.append(
+            LedgerRow(
+                id=new_id(),
+                turn_id=call.turn_id,
+                purpose=call.purpose,
+                alias=call.alias.name,
+                provider=target.provider,
+                model=target.model,
+                outcome=outcome,
+                input_tokens=usage.input_tokens,
+                cached_tokens=usage.cached_tokens,
+                output_tokens=usage.output_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                estimated=usage.estimated,
+                cost_usd=cost,
+                latency_ms=round(lasted_s * 1000),
+                first_token_ms=first_ms,
+                created_at=now,
+            )
+        )
+        labels = (target.provider, target.model)
+        metrics.calls.labels(*labels, outcome).inc()
+        if outcome != CACHED:
+            metrics.seconds.labels(*labels).observe(lasted_s)
+        if self._first_token_s is not None:
+            metrics.first_token_seconds.labels(*labels).observe(self._first_token_s)
+        tenant = str(call.tenant_id)
+        if usage.input_tokens or usage.output_tokens:
+            metrics.tokens.labels(tenant, *labels, "input").inc(usage.input_tokens)
+            metrics.tokens.labels(tenant, *labels, "cached").inc(usage.cached_tokens)
+            metrics.tokens.labels(tenant, *labels, "output").inc(usage.output_tokens)
+            metrics.tokens.labels(tenant, *labels, "reasoning").inc(usage.reasoning_tokens)
+        if cost:
+            metrics.cost.labels(tenant, *labels).inc(float(cost))
+        return usage
+
+    def _estimate(self) -> Usage:
+        return tokens.estimated(self._request, "".join(self._pieces))
+
+
+def _sane(usage: Usage) -> Usage:
+    """Within the ledger's columns, and no part larger than its whole."""
+    input_tokens = _bounded(usage.input_tokens, _MOST_TOKENS)
+    output_tokens = _bounded(usage.output_tokens, _MOST_TOKENS)
+    cached_tokens = _bounded(usage.cached_tokens, input_tokens)
+    return Usage(
+        input_tokens=input_tokens,
+        cached_tokens=cached_tokens,
+        output_tokens=output_tokens,
+        reasoning_tokens=_bounded(usage.reasoning_tokens, output_tokens),
+        estimated=usage.estimated,
+        cache_write_tokens=_bounded(usage.cache_write_tokens, input_tokens - cached_tokens),
+    )
+
+
+def _bounded(count: int, most: int) -> int:
+    return min(max(count, 0), most)
