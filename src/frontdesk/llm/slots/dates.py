@@ -271,10 +271,10 @@ def _mended(folded: str) -> str | None:
 def _by_library(text: str, today: date, language: str) -> Iterator[Mention[date]]:
     settings = {"RELATIVE_BASE": datetime(today.year, today.month, today.day), "PREFER_DATES_FROM": "future"}
     try:
-        found = search_dates(text[:300], languages=[language], settings=settings) or []
+        found = search_dates(text[:300], languages=[language], settings=settings) or ()
     except (ValueError, RecursionError, OverflowError, TypeError, AttributeError, KeyError, IndexError):
         return  # a language that it does not know, or a text that it stumbles over
-    for written, moment in found:
+    for written, moment, *_ in found:
         start = text.find(written)
         if start >= 0 and any(char.isalnum() for char in written):
             yield Mention(start, start + len(written), moment.date())

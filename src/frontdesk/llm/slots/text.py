@@ -48,6 +48,11 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def phrase_set(text: str) -> frozenset[str]:
+    """The phrases of a lexicon's line, between commas."""
+    return frozenset(text.split(","))
+
+
 def fold(text: str) -> str:
     """Lower case without accents, exactly as long as `text`, so that offsets hold in both."""
     lowered = text.lower()

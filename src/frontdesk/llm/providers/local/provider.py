@@ -1,0 +1,244 @@
+"""The `local` provider: tool calls by likeness and slot filling, answers by extraction, nothing invented."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+
+from frontdesk.core.clock import Clock
+from frontdesk.core.json import dumps_text
+from frontdesk.llm.providers.local import phrases
+from frontdesk.llm.providers.local.answer import extract_answer
+from frontdesk.llm.providers.local.choose import Embed, Fit, ToolChooser
+from frontdesk.llm.providers.local.passages import passages_of
+from frontdesk.llm.providers.local.results import result_of, spoken
+from frontdesk.llm.providers.local.smalltalk import is_beyond, small_talk, without_greeting
+from frontdesk.llm.providers.local.structured import fill
+from frontdesk.llm.slots import extract, is_cancel, is_question, yes_or_no
+from frontdesk.llm.slots.schema import Kind, slot_of
+from frontdesk.llm.slots.text import fold, words
+from frontdesk.llm.tokens import estimated
+from frontdesk.llm.types import (
+    JSONObject,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    PendingCall,
+    Role,
+    Situation,
+    StopReason,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+)
+
+NAME, MODEL = "local", "extractive"
+ABANDON = "abandon_pending"  # the runner drops the pending call
+KNOWLEDGE, CONTROL = "knowledge", "control"
+
+# Of a tool's fit (see `choose`), chosen on the clinic's tools: requests for them score above, other messages below.
+CALLS, CALLS_FOR_QUESTION, SWITCHES = 0.50, 0.62, 0.62
+_CHUNK = re.compile(r"\s*\S+\s*")
+_ELLIPTICAL = re.compile(
+    r"^(?:and|or|what\s+about|how\s+about|y|e|und|oder|et|ou|dan|atau|que\s+tal|was\s+ist\s+mit|wie\s+sieht\s+es|qu'en\s+est-il|et\s+pour|bagaimana\s+(?:dengan|kalau))\b"
+)
+_ELLIPTICAL_WORDS = 7
+_STOPS = re.compile(r"\b(?:cancel|absag|stornier|annul|desmarc|batal|anular)\w*")
+
+
+class _Said:
+    """What the provider says: text, calls, and whether it admits that it has no answer."""
+
+    def __init__(self, text: str = "", calls: Sequence[ToolCall] = (), *, unsure: bool = False) -> None:
+        self.text, self.calls, self.unsure = text, tuple(calls), unsure
+
+
+class LocalProvider:
+    """No network and no invention: equal requests get equal answers. `region`: where bare phone numbers are from."""
+
+    name = NAME
+
+    def __init__(self, embed: Embed, clock: Clock, region: str | None = None) -> None:
+        self._embed = embed
+        self._clock = clock
+        self._region = region
+        self._chooser = ToolChooser(embed)
+
+    async def generate(self, request: LLMRequest) -> LLMResponse:
+        said = await self._say(request)
+        return LLMResponse(
+            text=said.text,
+            tool_calls=said.calls,
+            stop_reason=StopReason.TOOL_CALLS if said.calls else StopReason.STOP,
+            usage=estimated(request, said.text, said.calls),
+            provider=NAME,
+            model=MODEL,
+            unsure=said.unsure,
+        )
+
+    async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
+        response = await self.generate(request)
+        for chunk in _CHUNK.findall(response.text):
+            yield TextDelta(chunk)
+        yield response
+
+    async def check(self) -> None:
+        await self._embed(["check"])
+
+    async def models(self) -> list[str]:
+        return [MODEL]
+
+    async def _say(self, request: LLMRequest) -> _Said:
+        situation = request.situation or Situation(self._clock.now())
+        asked_at = max((at for at, message in enumerate(request.messages) if message.role is Role.USER), default=None)
+        if asked_at is None:
+            return _Said(phrases.say(phrases.NOT_UNDERSTOOD, situation.language), unsure=True)
+        text = request.messages[asked_at].text.strip()
+        if request.output_schema is not None:
+            filled = await fill(
+                request.output_schema, text, self._embed, now=situation.now, language=situation.language
+            )
+            return _Said(dumps_text(filled))
+        results = [message for message in request.messages[asked_at:] if message.role is Role.TOOL]
+        if results:
+            calls = [call for message in request.messages[asked_at:] for call in message.tool_calls]
+            return await self._answer(text, results, calls, situation)
+        tools = () if request.tool_choice == "none" else tuple(tool for tool in request.tools if tool.kind != CONTROL)
+        before = [
+            message.text for message in request.messages[:asked_at] if message.role in (Role.USER, Role.ASSISTANT)
+        ]
+        earlier = next((each.text for each in reversed(request.messages[:asked_at]) if each.role is Role.USER), "")
+        return await self._turn(text, tools, situation, before[::-1], earlier, must=request.tool_choice == "required")
+
+    async def _turn(
+        self,
+        text: str,
+        tools: tuple[ToolSpec, ...],
+        situation: Situation,
+        before: list[str],
+        earlier: str,
+        *,
+        must: bool,
+    ) -> _Said:
+        """The first call of a turn: what the contact wants done."""
+        language = situation.language
+        pending = situation.pending
+        pending_tool = next((tool for tool in tools if pending is not None and tool.name == pending.tool), None)
+        fits = await self._chooser.rank(without_greeting(text), [tool for tool in tools if tool.kind != KNOWLEDGE])
+        if pending is not None and pending_tool is not None:
+            continued = await self._continued(text, pending, pending_tool, fits, situation)
+            if continued is not None:
+                return continued
+        polite = None if must else small_talk(text, language)
+        if polite is not None:
+            return _Said(polite)
+        best = fits[0] if fits else None
+        knowledge = next((tool for tool in tools if tool.kind == KNOWLEDGE), None)
+        enough = CALLS_FOR_QUESTION if knowledge is not None and is_question(text) else CALLS
+        if best is not None and (best.score >= enough or (must and knowledge is None)):
+            return _Said(calls=[await self._call(best.tool, text, situation, before)])
+        if is_beyond(text) and not must:
+            return _Said(phrases.say(phrases.CANNOT, language), unsure=True)
+        if pending is not None and pending_tool is not None and not is_question(text):
+            return _Said(calls=[_called(pending_tool, pending.arguments)])  # not an answer: the runner asks again
+        if knowledge is not None:
+            query = _in_full(without_greeting(text), earlier)
+            return _Said(calls=[_called(knowledge, {_query_parameter(knowledge): query[:500]})])
+        return _Said(phrases.say(phrases.NOT_UNDERSTOOD, language), unsure=True)
+
+    async def _continued(
+        self, text: str, pending: PendingCall, tool: ToolSpec, fits: Sequence[Fit], situation: Situation
+    ) -> _Said | None:
+        """The pending call with what the message adds to it; None when the message is about something else."""
+        confirms = _confirms_stop(text, pending, tool)
+        if is_cancel(text) and not confirms:
+            return _Said(
+                phrases.say(phrases.ABANDONED, situation.language), [ToolCall(f"local-{ABANDON}", ABANDON, {}, "{}")]
+            )
+        others = [fit for fit in fits if fit.tool.name != tool.name]
+        own = next((fit.score for fit in fits if fit.tool.name == tool.name), 0.0)
+        if others and others[0].score >= SWITCHES and others[0].score > own + 0.05 and len(words(text)) > 2:
+            return None
+        found = await asyncio.to_thread(
+            extract,
+            tool.parameters,
+            text,
+            now=situation.now,
+            language=situation.language,
+            asked=pending.asked,
+            options=pending.options,
+            region=self._region,
+        )
+        if confirms:
+            found[pending.asked] = True
+        if not found or (_asks_something_else(text) and own < CALLS and pending.asked not in found):
+            return None
+        return _Said(calls=[_called(tool, pending.arguments | found)])
+
+    async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: Sequence[str]) -> ToolCall:
+        found = await asyncio.to_thread(
+            extract,
+            tool.parameters,
+            text,
+            now=situation.now,
+            language=situation.language,
+            context=before[:4],
+            region=self._region,
+        )
+        return _called(tool, found)
+
+    async def _answer(
+        self, question: str, results: Sequence[Message], calls: Sequence[ToolCall], situation: Situation
+    ) -> _Said:
+        """What the tools found or did, in their order; passages are quoted together."""
+        language = situation.language
+        queries = {call.id: str(next(iter(call.arguments.values()), "")) for call in calls if call.arguments}
+        parts: list[str] = []
+        passages = []
+        asked, looked = question, False
+        for message in results:
+            result = result_of(message)
+            if "passages" in result:
+                looked = True
+                passages += passages_of(result)
+                asked = queries.get(message.tool_call_id or "", "") or question
+            elif (words_of := spoken(result, language)) and words_of not in parts:
+                parts.append(words_of)
+        quoted = await extract_answer(asked, passages, self._embed) if passages else None
+        if quoted is not None:
+            parts.append(quoted)
+        elif looked and not parts:
+            return _Said(phrases.say(phrases.NOTHING_FOUND, language), unsure=True)
+        failed = all(result_of(message).get("status") not in ("ok", "needs") for message in results)
+        return _Said("\n\n".join(parts), unsure=failed)
+
+
+def _called(tool: ToolSpec, arguments: JSONObject) -> ToolCall:
+    # One call a step, so its name tells it apart; the same request must give the same answer.
+    return ToolCall(f"local-{tool.name}", tool.name, dict(arguments), dumps_text(arguments))
+
+
+def _query_parameter(tool: ToolSpec) -> str:
+    names = list(tool.parameters.get("properties") or {})
+    return "query" if "query" in names or not names else str(names[0])
+
+
+def _in_full(text: str, earlier: str) -> str:
+    """The question with the one before it when it can't be understood alone ("and on Sundays?")."""
+    is_short = len(words(text)) <= _ELLIPTICAL_WORDS and _ELLIPTICAL.match(fold(text).strip("¿ "))
+    return f"{earlier} {text}" if earlier and (is_short or len(words(text)) <= 2) else text
+
+
+def _asks_something_else(text: str) -> bool:
+    return is_question(text) and len(words(text)) > 3
+
+
+def _confirms_stop(text: str, pending: PendingCall, tool: ToolSpec) -> bool:
+    """Whether "cancel it" is the yes to "shall I cancel it?" rather than the end of the matter."""
+    inner = (tool.parameters.get("properties") or {}).get(pending.asked)
+    is_yes_no = isinstance(inner, dict) and slot_of(pending.asked, inner).kind is Kind.BOOLEAN
+    return (
+        is_yes_no
+        and yes_or_no(text) is None
+        and bool(_STOPS.search(fold(text)))
+        and bool(_STOPS.search(fold(pending.question)))
+    )
