@@ -7,7 +7,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 # plpgsql kept beside the store that calls it; installed by every migration, in this order.
 FUNCTIONS = tuple(
-    Path(__file__).parents[1] / path for path in ("tenants/tenants.sql", "events/outbox.sql", "conversations/turns.sql")
+    Path(__file__).parents[1] / path
+    for path in ("tenants/tenants.sql", "events/outbox.sql", "conversations/turns.sql", "knowledge/search.sql")
 )
 
 

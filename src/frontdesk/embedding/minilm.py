@@ -15,6 +15,7 @@ from frontdesk.embedding.types import DIMENSIONS, Vectors
 from frontdesk.embedding.weights import MODEL, TOKENIZER, ModelUnavailable, find_weights, fingerprint
 
 MAX_TOKENS = 256  # what the model was trained for
+MAX_CHARACTERS = 100_000  # of one text; far above what 256 tokens can be
 QUANTIZATION = "int8"
 FORMAT = 1  # of the converted folder; grows when `convert` changes
 
@@ -45,7 +46,7 @@ class MiniLM:
         self._encoder = Encoder(str(folder), device="cpu", inter_threads=1, intra_threads=threads)
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_truncation()
         self._turn = asyncio.Lock()
         self._waiting: list[_Job] = []
         self._recent: LRUCache[str, Vectors] = LRUCache(CACHED_TEXTS)
@@ -82,6 +83,9 @@ class MiniLM:
             return np.empty((0, DIMENSIONS), np.float32)
         return np.stack([known[text] for text in texts])
 
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode(_clean(text), add_special_tokens=False).ids)
+
     async def _embed_slice(self, texts: list[str]) -> Vectors:
         job = _Job(texts)
         self._waiting.append(job)
@@ -104,7 +108,7 @@ class MiniLM:
 
     def _forward(self, texts: list[str]) -> Vectors:
         """In a thread; CTranslate2 and the tokenizer release the GIL."""
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch([_clean(text) for text in texts])]
+        ids = [_cut(encoding.ids) for encoding in self._tokenizer.encode_batch([_clean(text) for text in texts])]
         vectors = np.empty((len(ids), DIMENSIONS), np.float32)
         # By length, so that short texts are not padded to the longest one.
         for places in _batches(sorted(range(len(ids)), key=lambda place: len(ids[place])), ids):
@@ -117,8 +121,13 @@ class MiniLM:
 
 
 def _clean(text: str) -> str:
-    """Lone surrogates can't become UTF-8, which the tokenizer needs."""
-    return text.encode("utf-8", "replace").decode()
+    """Bounded, and as UTF-8, which lone surrogates can't become and the tokenizer needs."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def _cut(ids: list[int]) -> list[int]:
+    """The first tokens, and the end mark. (Not the tokenizer's own truncation: it would count wrongly.)"""
+    return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]
 
 
 def _together(first: _Job, waiting: list[_Job]) -> list[_Job]:

@@ -17,3 +17,7 @@ class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Shape (len(texts), 384), L2-normalised. Never blocks the event loop. Long texts are cut at 256 tokens."""
         ...
+
+    def count_tokens(self, text: str) -> int:
+        """How much of the 256 a text takes. CPU work for long texts."""
+        ...

@@ -74,8 +74,12 @@ TENANT_TABLES = {
     "passages": """
         tenant_id uuid NOT NULL, id uuid NOT NULL, document_id uuid NOT NULL, place int NOT NULL,
         heading text NOT NULL, start_at int NOT NULL, end_at int NOT NULL, text text NOT NULL,
-        embedding vector(384) NOT NULL, words tsvector NOT NULL, PRIMARY KEY (tenant_id, id),
+        embedding halfvec(384) NOT NULL, words tsvector NOT NULL, PRIMARY KEY (tenant_id, id),
         FOREIGN KEY (tenant_id, document_id) REFERENCES documents ON DELETE CASCADE""",
+    # What a search must know before it starts: how much there is, and in how many passages each word stands.
+    "knowledge": "tenant_id uuid PRIMARY KEY, version bigint NOT NULL, passages int NOT NULL",
+    "knowledge_words": """
+        tenant_id uuid NOT NULL, word text NOT NULL, passages int NOT NULL, PRIMARY KEY (tenant_id, word)""",
     # Small durable state of tools. made_by: the idempotency key of the call that wrote it. Ranges of keys are by bytes.
     "records": """
         tenant_id uuid NOT NULL, collection text NOT NULL, key text COLLATE "C" NOT NULL, value jsonb NOT NULL,
@@ -104,7 +108,7 @@ INDEXES = [
     "CREATE INDEX steps_by_key ON steps (tenant_id, key) WHERE key <> ''",
     "CREATE INDEX llm_calls_by_turn ON llm_calls (tenant_id, turn_id)",
     "CREATE INDEX passages_by_document ON passages (tenant_id, document_id, place)",
-    "CREATE INDEX passages_by_embedding ON passages USING hnsw (embedding vector_cosine_ops)",
+    "CREATE INDEX passages_by_embedding ON passages USING hnsw (embedding halfvec_cosine_ops)",
     "CREATE INDEX passages_by_words ON passages USING gin (words)",
     "CREATE INDEX records_by_value ON records USING gin (value jsonb_path_ops)",
     "CREATE INDEX outbox_by_time ON outbox (occurred_at)",

@@ -1,0 +1,229 @@
+"""Documents, passages and the words' counts in PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any  # asyncpg's rows are untyped
+from uuid import UUID
+
+from frontdesk.core import json
+from frontdesk.core.ids import new_id
+from frontdesk.db import TenantScope
+from frontdesk.embedding import Vectors
+from frontdesk.knowledge.models import Chunk, DocumentEntry, Excerpt, Extract, Passage
+from frontdesk.knowledge.words import searchable
+
+
+async def lock(scope: TenantScope) -> None:
+    """One writer of a tenant's knowledge at a time, so that the counts of words and passages stay right."""
+    await scope.execute("SELECT pg_advisory_xact_lock(hashtextextended('knowledge:' || $1::uuid, 0))", scope.tenant_id)
+
+
+async def fingerprints(scope: TenantScope, names: Sequence[str]) -> dict[str, str]:
+    """By name, of those of `names` that are there."""
+    query = """
+        SELECT name, fingerprint
+          FROM documents
+         WHERE tenant_id = $1
+           AND name = ANY ($2)
+         LIMIT $3
+    """
+    rows = await scope.fetch(query, scope.tenant_id, list(names), len(names))
+    return {row["name"]: row["fingerprint"] for row in rows}
+
+
+async def names_other_than(scope: TenantScope, names: Sequence[str], limit: int) -> list[str]:
+    query = """
+        SELECT name
+          FROM documents
+         WHERE tenant_id = $1
+           AND name <> ALL ($2)
+         ORDER BY name
+         LIMIT $3
+    """
+    return [row["name"] for row in await scope.fetch(query, scope.tenant_id, list(names), limit)]
+
+
+async def remove(scope: TenantScope, name: str) -> bool:
+    """The document with its passages and their words' counts; whether it was there. The caller holds the lock."""
+    query = """
+        WITH passage AS (  -- by hand, not by the foreign key: the words are needed
+            DELETE FROM passages AS p
+             USING documents AS d
+             WHERE d.tenant_id = $1
+               AND d.name = $2
+               AND p.tenant_id = d.tenant_id
+               AND p.document_id = d.id
+            RETURNING p.words
+        ), word AS (
+            SELECT w.lexeme, count(*) AS used
+              FROM passage AS p, unnest(p.words) AS w
+             GROUP BY w.lexeme
+        ), fewer AS (
+            UPDATE knowledge_words AS k
+               SET passages = k.passages - w.used
+              FROM word AS w
+             WHERE k.tenant_id = $1
+               AND k.word = w.lexeme
+        ), total AS (
+            UPDATE knowledge AS k
+               SET version = k.version + 1, passages = k.passages - (SELECT count(*) FROM passage)
+             WHERE k.tenant_id = $1
+        )
+        DELETE FROM documents AS d
+         WHERE d.tenant_id = $1
+           AND d.name = $2
+        RETURNING d.id
+    """
+    return await scope.fetchval(query, scope.tenant_id, name) is not None
+
+
+async def insert(
+    scope: TenantScope,
+    name: str,
+    fingerprint: str,
+    extract: Extract,
+    chunks: Sequence[Chunk],
+    texts: Sequence[str],
+    vectors: Vectors,
+) -> None:
+    """A document with its passages; `texts` are what the passages are found by. The caller holds the lock."""
+    document_id = new_id()
+    query = """
+        INSERT INTO documents (tenant_id, id, name, title, media_type, fingerprint, text)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+    """
+    await scope.execute(
+        query, scope.tenant_id, document_id, name, extract.title, extract.media_type, fingerprint, extract.text
+    )
+    query = """
+        WITH passage AS (
+            INSERT INTO passages (tenant_id, id, document_id, place, heading, start_at, end_at, text, embedding, words)
+            SELECT $1, n.id, $2, n.place, n.heading, n.start_at, n.end_at, n.text, n.embedding::halfvec,
+                   to_tsvector('english', n.words)
+              FROM unnest($3::uuid[], $4::int[], $5::text[], $6::int[], $7::int[], $8::text[], $9::text[], $10::text[])
+                AS n (id, place, heading, start_at, end_at, text, embedding, words)
+            RETURNING words
+        ), word AS (
+            INSERT INTO knowledge_words AS k (tenant_id, word, passages)
+            SELECT $1, w.lexeme, count(*)
+              FROM passage AS p, unnest(p.words) AS w
+             GROUP BY w.lexeme
+                ON CONFLICT (tenant_id, word) DO UPDATE
+               SET passages = k.passages + EXCLUDED.passages
+        )
+        INSERT INTO knowledge AS k (tenant_id, version, passages)
+        VALUES ($1, 1, (SELECT count(*) FROM passage))
+            ON CONFLICT (tenant_id) DO UPDATE
+           SET version = k.version + 1, passages = k.passages + EXCLUDED.passages
+    """
+    await scope.execute(
+        query,
+        scope.tenant_id,
+        document_id,
+        [new_id() for _ in chunks],
+        list(range(len(chunks))),
+        [chunk.heading for chunk in chunks],
+        [chunk.start for chunk in chunks],
+        [chunk.end for chunk in chunks],
+        [extract.text[chunk.start : chunk.end] for chunk in chunks],
+        [_literal(vector) for vector in vectors],
+        [searchable(text) for text in texts],
+    )
+
+
+async def forget_unused_words(scope: TenantScope) -> None:
+    """The caller holds the lock."""
+    await scope.execute("DELETE FROM knowledge_words WHERE tenant_id = $1 AND passages <= 0", scope.tenant_id)
+
+
+async def search(scope: TenantScope, query_text: str, vector: Vectors, min_score: float, limit: int) -> list[Passage]:
+    """Best first (`search.sql`), at most `limit`, none below `min_score`."""
+    query = f"""
+        SELECT {_PASSAGE}, f.score
+          FROM search_passages($2, $3::text::halfvec, $4, $5) AS f
+          JOIN passages AS p ON p.tenant_id = $1 AND p.id = f.passage_id
+          JOIN documents AS d ON d.tenant_id = $1 AND d.id = p.document_id
+         ORDER BY f.rank DESC, p.id
+         LIMIT $5
+    """
+    rows = await scope.fetch(query, scope.tenant_id, searchable(query_text), _literal(vector), min_score, limit)
+    return [_passage(row, row["score"]) for row in rows]
+
+
+async def passage(scope: TenantScope, passage_id: UUID) -> Passage | None:
+    query = f"""
+        SELECT {_PASSAGE}
+          FROM passages AS p
+          JOIN documents AS d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
+         WHERE p.tenant_id = $1
+           AND p.id = $2
+    """
+    row = await scope.fetchrow(query, scope.tenant_id, passage_id)
+    return None if row is None else _passage(row, 0.0)
+
+
+async def excerpt(scope: TenantScope, passage_id: UUID, around: int) -> Excerpt | None:
+    """With up to `around` characters before and after."""
+    query = """
+        SELECT p.id, d.name, d.title, p.heading, p.start_at, p.end_at, p.text,
+               substr(d.text, greatest(p.start_at - $3, 0) + 1, least(p.start_at, $3)) AS before,
+               substr(d.text, p.end_at + 1, $3) AS after
+          FROM passages AS p
+          JOIN documents AS d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
+         WHERE p.tenant_id = $1
+           AND p.id = $2
+    """
+    row = await scope.fetchrow(query, scope.tenant_id, passage_id, around)
+    if row is None:
+        return None
+    return Excerpt(
+        passage_id=row["id"],
+        document=row["name"],
+        title=row["title"],
+        heading=row["heading"],
+        start=row["start_at"],
+        end=row["end_at"],
+        before=row["before"],
+        quote=row["text"],
+        after=row["after"],
+    )
+
+
+async def documents(scope: TenantScope, after_name: str, limit: int) -> list[DocumentEntry]:
+    """By name, those above `after_name`, at most `limit`."""
+    query = """
+        SELECT id, name, title, media_type, length(text) AS characters, updated_at
+          FROM documents
+         WHERE tenant_id = $1
+           AND name > $2
+         ORDER BY name
+         LIMIT $3
+    """
+    rows = await scope.fetch(query, scope.tenant_id, after_name, limit)
+    return [
+        DocumentEntry(
+            row["id"], row["name"], row["title"], row["media_type"], row["characters"], row["updated_at"]
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+_PASSAGE = "p.id, p.document_id, d.name, d.title, p.heading, p.start_at, p.end_at, p.text"
+
+
+def _passage(row: Any, score: float) -> Passage:
+    return Passage(
+        id=row["id"],
+        document_id=row["document_id"],
+        document=row["name"],
+        title=row["title"],
+        heading=row["heading"],
+        start=row["start_at"],
+        end=row["end_at"],
+        text=row["text"],
+        score=score,
+    )
+
+
+def _literal(vector: Vectors) -> str:
+    """pgvector's text form."""
+    return json.dumps_text(vector.tolist())
