@@ -4,6 +4,7 @@ An appointment is the record `doctor/date/time` of the collection `appointments`
 a slot can't be given twice, however many ask at once.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -356,24 +357,7 @@ def _words(appointment: Appointment, label: str) -> set[str]:
     names = " ".join(SERVICES[appointment.doctor.service].values())
     english = f"{DAYS['en'][appointment.at.weekday()]} {MONTHS['en'][appointment.at.month - 1]}"
     words = set(_folded(f"{label} {names} {english} {appointment.at:%d %H:%M} {appointment.at.date()}").split())
-    return words - {
-        "dr.",
-        "ms.",
-        "on",
-        "at",
-        "with",
-        "de",
-        "el",
-        "la",
-        "a",
-        "le",
-        "am",
-        "um",
-        "pada",
-        "com",
-        "con",
-        "para",
-    }
+    return words - STOPWORDS
 
 
 def _place_named(wanted: str, count: int) -> int | None:
@@ -386,7 +370,7 @@ def _place_named(wanted: str, count: int) -> int | None:
 
 def _folded(text: str) -> str:
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
-    return " ".join(bare.replace(",", " ").replace(".", " ").split())
+    return " ".join(re.findall(r"[\w:/-]+", bare))
 
 
 # What the contact reads
@@ -482,11 +466,13 @@ YES_NO = {
     "id": ("Ya", "Tidak"),
 }
 ORDINALS = (
-    {"first", "one", "primera", "primero", "erste", "ersten", "premier", "première", "primeira", "primeiro", "pertama"},
-    {"second", "two", "segunda", "segundo", "zweite", "zweiten", "deuxieme", "kedua"},
-    {"third", "three", "tercera", "tercero", "dritte", "dritten", "troisieme", "terceira", "terceiro", "ketiga"},
-    {"fourth", "four", "cuarta", "cuarto", "vierte", "vierten", "quatrieme", "quarta", "quarto", "keempat"},
+    {"first", "primera", "primero", "erste", "ersten", "premier", "premiere", "primeira", "primeiro", "pertama"},
+    {"second", "segunda", "segundo", "zweite", "zweiten", "deuxieme", "kedua"},
+    {"third", "tercera", "tercero", "dritte", "dritten", "troisieme", "terceira", "terceiro", "ketiga"},
+    {"fourth", "cuarta", "cuarto", "vierte", "vierten", "quatrieme", "quarta", "quarto", "keempat"},
 )
+# Words of labels that tell no appointment from another.
+STOPWORDS = {"dr", "ms", "de", "a", "ao", "por"}
 LAST = {"last", "ultima", "ultimo", "letzte", "letzten", "dernier", "derniere", "terakhir"}
 PART_TEXTS = {
     "morning": {

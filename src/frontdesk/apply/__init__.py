@@ -1,6 +1,6 @@
 """Tenants as files: read a folder, compare it with what is stored, bring the store up to it."""
 
-# from frontdesk.apply.apply import ApplyServices, Report, apply_folder
+from frontdesk.apply.apply import ApplyServices, Report, apply_folder
 from frontdesk.apply.files import Folder, read_folder
 from frontdesk.apply.plan import Change, FieldChange, Plan, Progress
 

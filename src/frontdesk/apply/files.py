@@ -266,6 +266,8 @@ class _Reader:
         for name, (form, at) in agents.items():
             for place, tool in enumerate(form.tools):
                 self._check_known(at, ("tools", place), "tool", tool, tools)
+                if tool in form.tools[:place]:
+                    self._problems.add(at.file, at.line(("tools", place)), f"names `{tool}` a second time")
             if llm is not None:
                 self._check_known(at, ("model",), "alias", form.model, llm[0].aliases)
             self._check_known(at, ("prompt",), "prompt", form.prompt or name, prompts)

@@ -21,6 +21,8 @@ MAX_VALUES = 50_000
 
 Path_ = tuple[str | int, ...]
 
+# NUL can't be stored, lone surrogates can't be sent.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -156,6 +158,8 @@ class _Builder:
             self._key(frame, event.value, line)
             return
         value = event.value
+        if _UNSTORABLE.search(value):
+            raise _Refused(line, "has an escape for NUL or half a character; only text that can be stored is accepted")
         if event.implicit[0]:
             value = _plain(value)
         self._place(value, line)

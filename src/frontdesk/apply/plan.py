@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any  # definitions are compared as plain JSON
 
 import msgspec
@@ -147,8 +148,7 @@ def _fields(path: str, before: Any, after: Any) -> list[FieldChange]:
             for change in _fields(f"{path}.{key}" if path else key, before.get(key), after.get(key))
         ]
     if isinstance(before, list) and isinstance(after, list):
-        gone = [item for item in before if item not in after]
-        new = [item for item in after if item not in before]
+        gone, new = _without(before, after), _without(after, before)
         if not gone and not new:
             return [FieldChange(path, "the same entries", "in another order")]
         return _bounded([*(FieldChange(path, _shown(item), None) for item in gone),
@@ -158,14 +158,18 @@ def _fields(path: str, before: Any, after: Any) -> list[FieldChange]:
     return [FieldChange(path, _shown(before), _shown(after))]
 
 
+def _without(these: list[Any], others: list[Any]) -> list[Any]:
+    known = {msgspec.json.encode(other) for other in others}
+    return [each for each in these if msgspec.json.encode(each) not in known]
+
+
 def _lines(path: str, before: str, after: str) -> list[FieldChange]:
     changes = []
-    for line in difflib.ndiff(before.splitlines(), after.splitlines()):
-        mark, text = line[:2], line[2:]
-        if mark == "- ":
-            changes.append(FieldChange(path, _shown(text), None))
-        elif mark == "+ ":
-            changes.append(FieldChange(path, None, _shown(text)))
+    for line in islice(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""), 2, None):
+        if line.startswith("-"):
+            changes.append(FieldChange(path, _shown(line[1:]), None))
+        elif line.startswith("+"):
+            changes.append(FieldChange(path, None, _shown(line[1:])))
     return changes or [FieldChange(path, "the same lines", "with other line ends")]
 
 

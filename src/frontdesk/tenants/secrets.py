@@ -1,0 +1,28 @@
+"""A tenant's secrets by name: sealed in the database, opened only where a call needs them."""
+
+from uuid import UUID
+
+from cachetools import TTLCache
+
+from frontdesk.db import Database
+from frontdesk.db.cipher import Cipher
+from frontdesk.tenants import store
+
+# A changed secret reaches the tools within this time.
+FRESH_S = 10.0
+
+
+class TenantSecrets:
+    def __init__(self, db: Database, cipher: Cipher) -> None:
+        self._db = db
+        self._cipher = cipher
+        self._fresh: TTLCache[UUID, dict[str, bytes]] = TTLCache(500, FRESH_S)
+
+    async def named(self, tenant_id: UUID, name: str) -> str | None:
+        """None when there is none of that name. Raises DecryptFailed when its key is gone."""
+        sealed = self._fresh.get(tenant_id)
+        if sealed is None:
+            async with self._db.scope(tenant_id) as scope:
+                sealed = self._fresh[tenant_id] = await store.secrets(scope)
+        value = sealed.get(name)
+        return self._cipher.open(tenant_id, value).decode() if value is not None else None
