@@ -4,7 +4,7 @@ from uuid import UUID
 
 from cachetools import TTLCache
 
-from frontdesk.db import Database
+from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import Cipher
 from frontdesk.tenants import store
 
@@ -26,3 +26,13 @@ class TenantSecrets:
                 sealed = self._fresh[tenant_id] = await store.secrets(scope)
         value = sealed.get(name)
         return self._cipher.open(tenant_id, value).decode() if value is not None else None
+
+
+async def opened(scope: TenantScope, cipher: Cipher) -> dict[str, str]:
+    """Name -> value, all of the scope's tenant. Raises DecryptFailed when the key of one is gone."""
+    sealed = await store.secrets(scope)
+    return {name: cipher.open(scope.tenant_id, value).decode() for name, value in sealed.items()}
+
+
+async def put(scope: TenantScope, cipher: Cipher, name: str, value: str) -> None:
+    await store.put_secret(scope, name, cipher.seal(scope.tenant_id, value.encode()))
