@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from frontdesk.llm.types import PendingCall
+
 
 class Stage(StrEnum):
     EMERGENCY = "emergency"
@@ -34,8 +36,27 @@ class Trial(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
+class Clarification(msgspec.Struct, frozen=True):
+    """We asked the contact which agent is meant: `options` are agents' names in the order shown, `query` the message."""
+
+    query: str
+    options: tuple[str, ...]
+
+
+class RouteState(msgspec.Struct, frozen=True):
+    """What the router knows of the conversation so far. Stored with it between turns, by the conversation."""
+
+    pending: tuple[PendingCall, ...] = ()  # the one asked for last is the last
+    clarification: Clarification | None = None
+    last_agent: str | None = None
+    history: tuple[str, ...] = ()  # the contact's earlier messages, oldest first
+
+
 class Decision(msgspec.Struct, frozen=True):
-    """Which agents answer, by which stage and why. `clarify` is the question to ask back instead, with its options."""
+    """Which agents answer, by which stage and why. `clarify` is the question to ask back instead.
+
+    `options` are the agents' titles as shown with it; `clarification` is what the next turn's RouteState brings back.
+    """
 
     stage: Stage
     reason: str
@@ -43,6 +64,7 @@ class Decision(msgspec.Struct, frozen=True):
     trials: tuple[Trial, ...] = ()
     clarify: str | None = None
     options: tuple[str, ...] = ()
+    clarification: Clarification | None = None
     language: str = "en"
 
 
