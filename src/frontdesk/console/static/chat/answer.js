@@ -9,9 +9,9 @@ import { Alarm } from "./icons.js";
 /** @typedef {(citation: Citation) => void} Open */
 
 /**
- * @param {{ text: string, answer: Partial<AnswerFields>, page: Page, onOpen: Open, say: Say }} props
+ * @param {{ text: string, answer: Partial<AnswerFields>, onOpen: Open, say: Say }} props
  */
-export function Answer({ text, answer, page, onOpen, say }) {
+export function Answer({ text, answer, onOpen, say }) {
   const citations = answer.citations ?? [];
   const cite = (/** @type {number} */ n) => {
     const citation = citations[n - 1];
@@ -31,17 +31,26 @@ export function Answer({ text, answer, page, onOpen, say }) {
   return html`
     <div class="text">${content}</div>
     ${citations.length > 0 && html`<${Sources} citations=${citations} onOpen=${onOpen} say=${say} />`}
-    <${Origin} answer=${answer} name=${page.name} say=${say} />
   `;
 }
 
 /**
- * The answer as far as it is written. Its citations come with its last event; until then their numbers are text.
+ * The answer as far as it is written. Its citations come with its last event; until then their numbers lead nowhere.
  * @param {{ text: string }} props
  */
 export function AnswerSoFar({ text }) {
-  const content = useMemo(() => markdown(text), [text]);
+  const content = useMemo(() => markdown(tidied(text), (n) => html`<span class="cite">${n}</span>`), [text]);
   return html`<div class="text writing">${content}</div>`;
+}
+
+/**
+ * Without the marks of what has only begun: an item without words, bold without its end.
+ * @param {string} text
+ */
+function tidied(text) {
+  const begun = text.replace(/\n[ \t]{0,20}(?:[-*+#>]{1,6}|\d{1,9}[.)])?[ \t]{0,20}$/, "").replace(/(?:\*{1,2}|\[\d{0,3})$/, "");
+  const isOpen = begun.slice(begun.lastIndexOf("\n") + 1).split("**").length % 2 === 0;
+  return isOpen ? `${begun.trimEnd()}**` : begun;
 }
 
 /** @param {Partial<AnswerFields>} answer */
@@ -83,9 +92,12 @@ function Sources({ citations, onOpen, say }) {
   `;
 }
 
-/** @param {{ answer: Partial<AnswerFields>, name: string, say: Say }} props */
-function Origin({ answer, name, say }) {
-  if (!answer.source) return null;
+/**
+ * Who gave the answer, honestly.
+ * @param {{ answer: Partial<AnswerFields>, name: string, say: Say }} props
+ */
+export function Origin({ answer, name, say }) {
+  if (!answer.source || isEmergency(answer)) return null;
   const isFromDocuments = (answer.citations ?? []).length > 0;
   const local = isFromDocuments ? say("byLocalFrom", { name }) : say("byLocal");
   const by = answer.source.startsWith("local") ? local : say("by", { source: answer.source });

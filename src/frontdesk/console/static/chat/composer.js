@@ -14,18 +14,19 @@ const COUNT_FROM = 1800;
  * @param {{ memory: Memory, given: Given | null, note: string, onSend: (text: string) => void, say: Say }} props
  */
 export function Composer({ memory, given, note, onSend, say }) {
-  const [text, setText] = useState(() => memory.draft);
+  const [text, put] = useState(() => memory.draft);
   const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const length = [...text.trim()].length;
   const isTooLong = length > LONGEST;
   const canSend = length > 0 && !isTooLong;
 
-  useEffect(() => {
-    memory.draft = text;
-  }, [text]);
+  const setText = (/** @type {string} */ written) => {
+    memory.draft = written; // at once: the page may be closed with the next key
+    put(written);
+  };
   useEffect(() => {
     if (!given) return;
-    setText((written) => (written.trim() ? `${given.text}\n${written}` : given.text));
+    setText(text.trim() ? `${given.text}\n${text}` : given.text);
     box.current?.focus();
   }, [given]);
   useLayoutEffect(() => {

@@ -150,6 +150,7 @@ export class Conversation {
     const text = this.#entries.find((entry) => entry.key === key)?.text ?? "";
     this.#entries = this.#entries.filter((entry) => entry.key !== key);
     this.#keepUnsent();
+    this.#run.nudge.abort(); // those behind it need not wait for it
     this.#changed();
     return text;
   }

@@ -1,6 +1,6 @@
 // Everything that was said, the latest last, and what is being written.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
-import { Agents, Answer, AnswerSoFar, isEmergency } from "./answer.js";
+import { Agents, Answer, AnswerSoFar, Origin, isEmergency } from "./answer.js";
 import { useCountdown } from "./countdown.js";
 import { Mark } from "./header.js";
 import { Down, Person, Warning } from "./icons.js";
@@ -206,12 +206,13 @@ function FromDesk({ entry, page, language, actions, say, isLatest }) {
         ${isPerson ? html`<span class="agent person"><${Person} />${who}</span>` : html`<${Agents} names=${answer.agents ?? []} page=${page} />`}
         <${Time} at=${entry.at} language=${language} />
       </p>
-      <${Answer} text=${entry.text} answer=${answer} page=${page} onOpen=${actions.open} say=${say} />
+      <${Answer} text=${entry.text} answer=${answer} onOpen=${actions.open} say=${say} />
       ${options.length > 0 && html`
         <ul class="options">
           ${options.map((text) => html`<li key=${text}><button type="button" dir="auto" onClick=${() => actions.send(text)}>${text}</button></li>`)}
         </ul>
       `}
+      <${Origin} answer=${answer} name=${page.name} say=${say} />
     </article>
   `;
 }
