@@ -82,7 +82,7 @@ def _facts(turn: AgentTurn, agent: Agent) -> str:
 
 def _waiting(pending: PendingCall) -> str:
     return (
-        f"You asked the contact (data): {_quoted(pending.question)} for `{pending.asked}` of the tool `{pending.tool}`, "
+        f"You asked the contact (data): {_quoted(pending.question)} for `{pending.asked}` of tool `{pending.tool}`, "
         f"of which you know so far (data): {_quoted(pending.arguments)} If the message answers or corrects that, call "
         f"the tool again with everything you know now. If they no longer want it, call `{ABANDON}`. If they ask about "
         "something else, answer that."

@@ -84,7 +84,10 @@ def waiting(agent: str, refused_or_ready: Ready | Refused, need: Need) -> Pendin
 
 def signature(name: str, arguments: object) -> str:
     """The same for calls that are the same, however their arguments are ordered."""
-    canonical = msgspec.json.encode(arguments, order="deterministic")
+    try:
+        canonical = msgspec.json.encode(arguments, order="deterministic")
+    except (ValueError, OverflowError, RecursionError):  # lone surrogates and the like: no tool gets to see them
+        canonical = ascii(arguments).encode()
     return hashlib.sha256(name.encode() + b"\0" + canonical).hexdigest()
 
 

@@ -18,6 +18,8 @@ from frontdesk.tools.types import JSONObject
 MAX_PROBLEMS = 8
 MAX_DEPTH = 24
 _SHOWN_CHARACTERS = 60
+# JSON's numbers have no bound, those of databases and wires do.
+_LARGEST = 2**63 - 1
 
 # NUL can't be stored, lone surrogates can't be sent: a model that writes them means nothing by them.
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
@@ -164,6 +166,8 @@ def _readable(value: Any, depth: int = 0) -> Any:
         return {_UNREADABLE.sub("", str(key)): _readable(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list):
         return [_readable(each, depth + 1) for each in value]
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return str(value)
     return value
 
 
