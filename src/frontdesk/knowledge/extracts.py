@@ -15,6 +15,12 @@ def in_one_line(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
+class NestedTooDeep(ValueError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"nested more than {limit} levels deep")
+        self.limit = limit
+
+
 class ExtractWriter:
     """Blocks in document order, with a blank line between them, or (`tight`) a line break."""
 

@@ -4,14 +4,14 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from frontdesk.knowledge.extracts import ExtractWriter, in_one_line
+from frontdesk.knowledge.extracts import ExtractWriter, NestedTooDeep, in_one_line
 
 # The parser's time grows with the square of the depth (100,000 levels take 16 s), so deeper pages are refused unparsed.
 MAX_DEPTH = 5000
 
 _UNREAD = frozenset({
     "head", "script", "style", "template", "noscript", "nav", "svg", "math", "iframe", "object", "canvas", "audio",
-    "video", "button", "select", "option", "input", "textarea", "dialog",
+    "video", "select", "option", "input", "textarea", "dialog",
 })  # fmt: skip
 _BLOCKS = frozenset({
     "address", "article", "aside", "blockquote", "body", "caption", "dd", "details", "div", "dl", "dt", "fieldset",
@@ -20,16 +20,13 @@ _BLOCKS = frozenset({
 })  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
-# Elements that need no end tag say nothing about depth.
-_SELF_ENDING = frozenset({
+# Never inside each other without an element that is counted between them, so they say nothing about depth.
+_FLAT = frozenset({
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "html",
-    "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "option",
-    "optgroup", "rp", "rt",
+    "head", "body", "p", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup",
 })  # fmt: skip
-
-
-class NestedTooDeep(ValueError):
-    limit = MAX_DEPTH
+_ITEMS = {"li": "li", "dd": "dl", "dt": "dl"}  # each ends the one before it, and its list's end ends it
+_LISTS = frozenset({"ul", "ol", "dl"})
 
 
 def write_html(writer: ExtractWriter, markup: str) -> None:
@@ -45,17 +42,23 @@ def write_html(writer: ExtractWriter, markup: str) -> None:
 
 
 def _check_depth(markup: str) -> None:
-    """Counts what stays open when only the innermost element can be closed: never less than the tree's depth."""
+    """Counts what stays open when only the innermost element can be closed: not less than the tree's depth."""
     open_tags: list[str] = []
     for end, name in _TAG.findall(markup):
         tag = name.lower()
-        if tag in _SELF_ENDING:
+        if tag in _FLAT:
             continue
+        last = open_tags[-1] if open_tags else ""
         if not end:
+            if tag in _ITEMS and _ITEMS[tag] == _ITEMS.get(last):
+                open_tags.pop()
             open_tags.append(tag)
             if len(open_tags) > MAX_DEPTH:
-                raise NestedTooDeep
-        elif open_tags and open_tags[-1] == tag:
+                raise NestedTooDeep(MAX_DEPTH)
+            continue
+        if tag in _LISTS and last in _ITEMS:
+            open_tags.pop()
+        if open_tags and open_tags[-1] == tag:
             open_tags.pop()
 
 

@@ -5,19 +5,22 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from frontdesk.knowledge.extracts import ExtractWriter
+from frontdesk.knowledge.extracts import ExtractWriter, NestedTooDeep
 from frontdesk.knowledge.html import write_html
 
 # Emphasis and links are matched in quadratic time, so a longer paragraph keeps its markup.
-MAX_INLINE = 20_000
+MAX_INLINE = 5_000
+# Of lists and quotes; what is deeper the parser would drop without a word.
+MAX_DEPTH = 100
 
 _FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?)\n(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE | re.IGNORECASE)
+_LINE_END = re.compile(r" +\n")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 def write_markdown(writer: ExtractWriter, markup: str) -> None:
-    """Writes the front matter's title, headings and blocks. Raises NestedTooDeep (for HTML in it)."""
+    """Writes the front matter's title, headings and blocks. Raises NestedTooDeep (of lists, quotes, or HTML in it)."""
     front = _FRONT_MATTER.match(markup)
     if front:
         title = _FRONT_TITLE.search(front[1])
@@ -30,7 +33,7 @@ def write_markdown(writer: ExtractWriter, markup: str) -> None:
 class _Blocks:
     def __init__(self, writer: ExtractWriter) -> None:
         self._writer = writer
-        self._markdown = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"])
+        self._markdown = MarkdownIt("commonmark", {"maxNesting": MAX_DEPTH}).enable(["table", "strikethrough"])
         self._markdown.core.ruler.disable("inline")  # called for each block below, within MAX_INLINE
         self._references: dict[str, object] = {}
         self._counters: list[int | None] = []  # of the open lists: the last number, None for bullets
@@ -40,6 +43,8 @@ class _Blocks:
 
     def write(self, markup: str) -> None:
         tokens = self._markdown.parse(markup, self._references)
+        if any(token.level >= MAX_DEPTH - 1 for token in tokens):
+            raise NestedTooDeep(MAX_DEPTH)
         for place, token in enumerate(tokens):
             match token.type:
                 case "inline":
@@ -97,7 +102,7 @@ class _Blocks:
             return token.content
         children: list[Token] = []
         self._markdown.inline.parse(token.content, self._markdown, self._references, children)
-        return "".join(_inline_text(child) for child in children)
+        return _LINE_END.sub("\n", "".join(_inline_text(child) for child in children))
 
 
 def _inline_text(token: Token) -> str:

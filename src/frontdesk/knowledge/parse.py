@@ -5,8 +5,8 @@ import re
 from pathlib import PurePosixPath
 
 from frontdesk.core.errors import Invalid
-from frontdesk.knowledge.extracts import ExtractWriter
-from frontdesk.knowledge.html import NestedTooDeep, write_html
+from frontdesk.knowledge.extracts import ExtractWriter, NestedTooDeep
+from frontdesk.knowledge.html import write_html
 from frontdesk.knowledge.markdown import write_markdown
 from frontdesk.knowledge.models import Extract, Source
 
@@ -69,7 +69,9 @@ def parse(source: Source) -> Extract:
         else:
             writer.plain(text)
     except NestedTooDeep as error:
-        raise DocumentRefused(f"{source.name} has more than {error.limit} elements that are never closed.") from error
+        raise DocumentRefused(
+            f"{source.name} is nested more than {error.limit} levels deep, or has as many elements that are never closed."
+        ) from error
     extract = writer.extract(_title_of(source.name), media_type)
     if not extract.text:
         raise DocumentRefused(f"{source.name} holds no text.")
