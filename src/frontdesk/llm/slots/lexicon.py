@@ -40,8 +40,8 @@ _ASKING = phrase_set(
     "can,could,will,would,may,should,has,have,am,que,cual,cuales,cuando,donde,quien,por que,como,"
     "cuanto,cuanta,cuantos,cuantas,hay,puedo,puede,pueden,tienen,was,wann,wo,wohin,wer,warum,wieso,"
     "welche,welcher,welches,wie,wieviel,gibt,kann,kannst,konnen,konnten,darf,haben,habt,ist,sind,muss,"
-    "quoi,quand,ou,qui,pourquoi,quel,quelle,quels,quelles,comment,combien,est-ce,y a-t-il,puis-je,peut-"
-    "on,pouvez-vous,o que,qual,quais,onde,quem,por que,quanto,quantos,quantas,posso,pode,voces,tem,ha,"
+    "quoi,quand,ou,qui,pourquoi,quel,quelle,quels,quelles,comment,combien,est-ce,y a-t-il,puis-je,"
+    "peut-on,pouvez-vous,o que,qual,quais,onde,quem,por que,quanto,quantos,quantas,posso,pode,voces,tem,ha,"
     "apa,apakah,kapan,dimana,di mana,siapa,mengapa,kenapa,bagaimana,berapa,bisakah,bolehkah,adakah"
 )
 # Before a value that is not meant: "not Friday but Saturday", "instead of Monday".

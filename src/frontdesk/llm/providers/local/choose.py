@@ -1,13 +1,15 @@
 """Which tool a message calls for: likeness to the tools' examples and descriptions, by meaning and by spelling."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from frontdesk.llm.slots.text import fold
+from frontdesk.llm.slots.text import fold, stem, words
 from frontdesk.llm.types import ToolSpec
 
 # An embedder's method. Handed in: the floor of `llm` and that of `embedding` do not know each other.
@@ -37,7 +39,9 @@ class ToolChooser:
         if not tools:
             return []
         message = (await self._embed([text]))[0]
-        shape = _trigrams(text)
+        said = _stems(text)
+        spoken = {tool.name: [_stems(example) for example in tool.examples] for tool in tools}
+        telling = _telling(spoken.values())
         fits = []
         for tool in tools:
             texts = (f"{tool.name.replace('_', ' ')}: {tool.description}", *tool.examples)
@@ -45,16 +49,28 @@ class ToolChooser:
             if vectors is None:
                 vectors = self._vectors[texts] = await self._embed(texts)
             meaning = vectors @ message
-            meaning[0] *= _DESCRIPTION
-            spelling = [0.0, *(_likeness(shape, _trigrams(example)) for example in tool.examples)]
-            fits.append(Fit(tool, float(np.max(meaning + _SPELLING * np.array(spelling)))))
+            spelling = [0.0, *(_likeness(said, example, telling) for example in spoken[tool.name])]
+            weights = np.array([_DESCRIPTION, *[1.0] * len(tool.examples)])
+            fits.append(Fit(tool, float(np.max(meaning * weights + _SPELLING * np.array(spelling)))))
         return sorted(fits, key=lambda fit: -fit.score)
 
 
-def _trigrams(text: str) -> frozenset[str]:
-    padded = f"  {' '.join(fold(text).split())[:300]} "
-    return frozenset(padded[at : at + 3] for at in range(len(padded) - 2))
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(stem(word.text) for word in words(fold(text[:400])))
 
 
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 0.0
+def _telling(spoken: Iterable[list[frozenset[str]]]) -> dict[str, float]:
+    """How much a word tells tools apart: one that all tools' examples have tells little."""
+    owners = [frozenset().union(*examples) for examples in spoken]
+    often = Counter(word for words_of in owners for word in words_of)
+    return {word: math.log(1 + len(owners) / count) for word, count in often.items()}
+
+
+def _likeness(one: frozenset[str], other: frozenset[str], telling: Mapping[str, float]) -> float:
+    """Dice's coefficient of the words, weighted by what they tell; a word of no tool weighs as little as possible."""
+
+    def weight(of: Iterable[str]) -> float:
+        return sum(telling.get(word, math.log(2)) for word in of)
+
+    whole = weight(one) + weight(other)
+    return 2 * weight(one & other) / whole if whole else 0.0

@@ -7,15 +7,16 @@ from collections.abc import AsyncGenerator, Sequence
 from frontdesk.core.clock import Clock
 from frontdesk.core.json import dumps_text
 from frontdesk.llm.providers.local import phrases
-from frontdesk.llm.providers.local.answer import extract_answer
+from frontdesk.llm.providers.local.answer import content_stems, extract_answer
 from frontdesk.llm.providers.local.choose import Embed, Fit, ToolChooser
 from frontdesk.llm.providers.local.passages import passages_of
 from frontdesk.llm.providers.local.results import result_of, spoken
 from frontdesk.llm.providers.local.smalltalk import is_beyond, small_talk, without_greeting
 from frontdesk.llm.providers.local.structured import fill
 from frontdesk.llm.slots import extract, is_cancel, is_question, yes_or_no
+from frontdesk.llm.slots.calendar_words import MONTHS, RELATIVE_DAYS, WEEKDAYS
 from frontdesk.llm.slots.schema import Kind, slot_of
-from frontdesk.llm.slots.text import fold, words
+from frontdesk.llm.slots.text import fold, stem, words
 from frontdesk.llm.tokens import estimated
 from frontdesk.llm.types import (
     JSONObject,
@@ -36,12 +37,17 @@ ABANDON = "abandon_pending"  # the runner drops the pending call
 KNOWLEDGE, CONTROL = "knowledge", "control"
 
 # Of a tool's fit (see `choose`), chosen on the clinic's tools: requests for them score above, other messages below.
-CALLS, CALLS_FOR_QUESTION, SWITCHES = 0.50, 0.62, 0.62
+CALLS, CALLS_FOR_QUESTION = 0.50, 0.62
+# Of another tool than the pending one: to leave it for a message that says nothing to it, and for one that does.
+SWITCHES, SWITCHES_THOUGH_ANSWERED = 0.62, 0.85
+# What each value that a message has for a tool adds to the tool's fit, when tools are close to one another.
+CLOSE, CLOSE_TOOLS, PER_VALUE, TIE = 0.15, 3, 0.05, 0.03
 _CHUNK = re.compile(r"\s*\S+\s*")
 _ELLIPTICAL = re.compile(
     r"^(?:and|or|what\s+about|how\s+about|y|e|und|oder|et|ou|dan|atau|que\s+tal|was\s+ist\s+mit|wie\s+sieht\s+es|qu'en\s+est-il|et\s+pour|bagaimana\s+(?:dengan|kalau))\b"
 )
 _ELLIPTICAL_WORDS = 7
+_DAYS = frozenset(stem(day) for day in (*WEEKDAYS, *MONTHS, *RELATIVE_DAYS))
 _STOPS = re.compile(r"\b(?:cancel|absag|stornier|annul|desmarc|batal|anular)\w*")
 
 
@@ -131,7 +137,7 @@ class LocalProvider:
         polite = None if must else small_talk(text, language)
         if polite is not None:
             return _Said(polite)
-        best = fits[0] if fits else None
+        best = await self._best(text, fits, tools, situation)
         knowledge = next((tool for tool in tools if tool.kind == KNOWLEDGE), None)
         enough = CALLS_FOR_QUESTION if knowledge is not None and is_question(text) else CALLS
         if best is not None and (best.score >= enough or (must and knowledge is None)):
@@ -154,10 +160,6 @@ class LocalProvider:
             return _Said(
                 phrases.say(phrases.ABANDONED, situation.language), [ToolCall(f"local-{ABANDON}", ABANDON, {}, "{}")]
             )
-        others = [fit for fit in fits if fit.tool.name != tool.name]
-        own = next((fit.score for fit in fits if fit.tool.name == tool.name), 0.0)
-        if others and others[0].score >= SWITCHES and others[0].score > own + 0.05 and len(words(text)) > 2:
-            return None
         found = await asyncio.to_thread(
             extract,
             tool.parameters,
@@ -170,9 +172,31 @@ class LocalProvider:
         )
         if confirms:
             found[pending.asked] = True
-        if not found or (_asks_something_else(text) and own < CALLS and pending.asked not in found):
+        other = max((fit.score for fit in fits if fit.tool.name != tool.name), default=0.0)
+        own = max((fit.score for fit in fits if fit.tool.name == tool.name), default=0.0)
+        leaves = other >= (SWITCHES_THOUGH_ANSWERED if found else SWITCHES) and other > own + 0.05
+        if not found or (leaves and len(words(text)) > 2):
+            return None
+        if own < CALLS_FOR_QUESTION and _asks_something_else(text, tool, is_answered=pending.asked in found):
             return None
         return _Said(calls=[_called(tool, pending.arguments | found)])
+
+    async def _best(
+        self, text: str, fits: Sequence[Fit], tools: Sequence[ToolSpec], situation: Situation
+    ) -> Fit | None:
+        """The tool that fits best; among close ones that for which the message has most to say."""
+        close = [fit for fit in fits[:CLOSE_TOOLS] if fit.score >= fits[0].score - CLOSE]
+        if len(close) < 2:
+            return fits[0] if fits else None
+        filled = await asyncio.to_thread(
+            lambda: [
+                extract(fit.tool.parameters, text, now=situation.now, language=situation.language, region=self._region)
+                for fit in close
+            ]
+        )
+        scored = [Fit(fit.tool, fit.score + PER_VALUE * len(found)) for fit, found in zip(close, filled, strict=True)]
+        tied = [fit for fit in scored if fit.score >= max(each.score for each in scored) - TIE]
+        return min(tied, key=lambda fit: tools.index(fit.tool))  # the agent names its main tool first
 
     async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: Sequence[str]) -> ToolCall:
         found = await asyncio.to_thread(
@@ -228,8 +252,14 @@ def _in_full(text: str, earlier: str) -> str:
     return f"{earlier} {text}" if earlier and (is_short or len(words(text)) <= 2) else text
 
 
-def _asks_something_else(text: str) -> bool:
-    return is_question(text) and len(words(text)) > 3
+def _asks_something_else(text: str, tool: ToolSpec, *, is_answered: bool) -> bool:
+    """A question; when it names what was asked for ("Do you have anything on Friday?"), one with two words and more
+    that are foreign to the tool ("What are the opening hours on Friday?")."""
+    if not is_question(text) or len(words(text)) <= 3:
+        return False
+    known = set(content_stems(f"{tool.name} {tool.description} {' '.join(tool.examples)}"))
+    foreign = [said for said in set(content_stems(text)) - known if not said[0].isdecimal() and said not in _DAYS]
+    return not is_answered or len(foreign) >= 2
 
 
 def _confirms_stop(text: str, pending: PendingCall, tool: ToolSpec) -> bool:
