@@ -70,7 +70,8 @@ def parse(source: Source) -> Extract:
             writer.plain(text)
     except NestedTooDeep as error:
         raise DocumentRefused(
-            f"{source.name} is nested more than {error.limit} levels deep, or has as many elements that are never closed."
+            f"{source.name} is nested more than {error.limit} levels deep, "
+            "or has as many elements that are never closed."
         ) from error
     extract = writer.extract(_title_of(source.name), media_type)
     if not extract.text:
