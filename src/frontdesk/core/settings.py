@@ -1,6 +1,7 @@
 """Settings of a deployment: defaults < YAML file < environment. `server/` alone reads them."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal  # YAML is untyped until pydantic has read it
 
@@ -79,8 +80,11 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="external PostgreSQL >= 15 with pgvector; without it the embedded one"
     )
-    kafka_servers: str | None = Field(None, description="not used yet: the embedded log serves every consumer")
-    redis_url: SecretStr | None = Field(None, description="not used yet: caches and limits are per process")
+    kafka_servers: str | None = Field(None, description="not used by this version, which says so at start")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="not used by this version, which says so at start",
+    )
     example: str = Field("clinic", description="example tenant loaded at start and default tenant; empty for none")
     tenants: Path | None = Field(None, description="folder of tenant folders applied at start, beside the example")
     encryption_keys: SecretStr | None = Field(
@@ -118,7 +122,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(
-    environment: dict[str, str], file: Path | None = None, overrides: dict[str, Any] | None = None
+    environment: Mapping[str, str], file: Path | None = None, overrides: dict[str, Any] | None = None
 ) -> Settings:
     """Reads the YAML `file` (or FRONTDESK_CONFIG's), then the environment, then `overrides` (the command line).
 
@@ -134,7 +138,6 @@ def load_settings(
                 values.setdefault(f"{name}_{what}", environment[variable])
     if cors := environment.get(f"{ENV_PREFIX}CORS_ORIGINS"):
         values["cors_origins"] = tuple(part.strip() for part in cors.split(",") if part.strip())
-    _refuse_unknown_variables(environment)
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -177,21 +180,22 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     return values, lines
 
 
-def _refuse_unknown_variables(environment: dict[str, str]) -> None:
-    """A misspelt variable would otherwise be ignored in silence."""
-    known = {name.upper() for name in Settings.model_fields} | {"CONFIG", "URL"}
-    for variable in environment:
-        if not variable.startswith(ENV_PREFIX) or variable.startswith(f"{ENV_PREFIX}SECRET_"):
-            continue
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each FRONTDESK_ variable that no setting reads: most are misspelt."""
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG", "URL", "MIGRATE_URL", "SECRET"}
+    sentences = []
+    for variable in sorted(environment):
         name = variable.removeprefix(ENV_PREFIX).split("__")[0].upper()
-        if name not in known and name != "MIGRATE_URL":
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean {ENV_PREFIX}{close[0]}?" if close else ""
-            raise SettingsError(f"{variable}: there is no such setting.{hint}")
+        if not variable.startswith(ENV_PREFIX) or name in known or name.startswith("SECRET_"):
+            continue
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f" Did you mean {ENV_PREFIX}{close[0]}?" if close else ""
+        sentences.append(f"{variable}: there is no such setting; it is ignored.{hint}")
+    return sentences
 
 
 def _sentences(
-    error: ValidationError, file: Path | None, lines: dict[tuple[str, ...], int], environment: dict[str, str]
+    error: ValidationError, file: Path | None, lines: dict[tuple[str, ...], int], environment: Mapping[str, str]
 ) -> str:
     sentences = []
     for problem in error.errors():

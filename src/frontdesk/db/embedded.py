@@ -61,12 +61,14 @@ class EmbeddedServer:
         self._server: PostgresServer | None = None
         self.restarts = 0
 
-    async def start(self) -> None:
+    async def start(self, *, alone: bool = True) -> None:
         """Takes the directory, initialises it if new, recovers it if its last server was killed.
 
-        Raises DataDirectoryInUse.
+        Not `alone`: for a command beside a running server, whose database it then shares. Raises DataDirectoryInUse.
         """
-        self._lock.take()
+        if alone:
+            self._lock.take()
+        self._data.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.to_thread(get_server, self._data / "postgres")
 
     @property

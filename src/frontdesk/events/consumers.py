@@ -25,8 +25,11 @@ log = structlog.get_logger()
 class Consumer(Protocol):
     """One kind of effect of events. `derive` is the slow half, without a connection; `apply` the durable half."""
 
-    group: str
-    topics: tuple[str, ...]
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
 
     async def derive(self, event: Event) -> Any: ...
 

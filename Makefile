@@ -1,0 +1,67 @@
+# make serve: the server, with everything it needs.  make test: every check and test.  make help: the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+TOOLS := .tools
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export PYTHONUTF8 := 1
+
+.PHONY: help serve test check format lock clean crash bench-% eval-%
+
+help: ## this list
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+serve: $(VENV)/.runtime ## set everything up, start, print the address (FRONTDESK_PORT, FRONTDESK_DATA … are honoured)
+	@exec $(VENV)/bin/frontdesk serve
+
+test: $(VENV)/.dev ## set everything up, run every check and every test
+	@$(MAKE) --no-print-directory check
+	@scripts/test-servers
+	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=xml:.coverage.xml
+
+check: $(VENV)/.dev ## lint, types, floors, documents that are generated
+	@echo "frontdesk: checking style, types and floors"
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PYTHON) scripts/settings_reference.py --check
+
+format: $(VENV)/.dev ## rewrite the code in the one style
+	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
+
+eval-%: $(VENV)/.dev ## measure quality: make eval-routing [DATA=dir TEST=dir OUT=file.json]
+	$(PYTHON) -m evals.$* $(if $(DATA),--data $(DATA)) $(if $(TEST),--test $(TEST)) $(if $(OUT),--out $(OUT))
+
+bench-%: $(VENV)/.dev ## measure speed: make bench-turn [OUT=file.json]
+	$(PYTHON) -m benchmarks.$* $(if $(OUT),--out $(OUT))
+
+lock: $(UV) ## renew the locked versions (hashes, no addresses)
+	$(UV) pip compile pyproject.toml --extra model --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock
+	$(UV) pip compile pyproject.toml --extra model --extra dev --group build -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements-dev.lock
+
+clean: ## remove what was set up here (never your data)
+	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(TOOLS)/bin/uv:
+	@echo "frontdesk: fetching the installer (uv)"
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "frontdesk needs Python 3.11 or newer: python3 is " + sys.version.split()[0])'
+	@python3 -m venv $(TOOLS) || { echo "python3 can't make environments: install python3-venv."; exit 1; }
+	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
+
+$(VENV)/bin/python: | $(UV)
+	@$(UV) venv --quiet --allow-existing --python python3 $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@if [ -e $(VENV)/.dev ] && [ $(VENV)/.dev -nt requirements.lock ]; then touch $@; else \
+	  echo "frontdesk: installing $$(grep -c '==' requirements.lock) packages" && \
+	  $(UV) pip sync --quiet --python $(PYTHON) --require-hashes --compile-bytecode requirements.lock && \
+	  $(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable . && touch $@; fi
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	@echo "frontdesk: installing $$(grep -c '==' requirements-dev.lock) packages for tests"
+	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes --compile-bytecode requirements-dev.lock
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@

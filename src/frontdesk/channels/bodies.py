@@ -1,0 +1,110 @@
+"""What the chat routes take: read, bounded and checked before anything is kept."""
+
+from typing import Annotated, Any  # context is the caller's JSON
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field, StrictStr, ValidationError
+from starlette.requests import Request
+
+from frontdesk.conversations.models import Incoming
+from frontdesk.core import json
+from frontdesk.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedType
+from frontdesk.core.ids import new_id
+
+MAX_BODY = 256 * 1024
+MAX_CONTEXT = 16 * 1024
+MAX_KEY = 200
+
+
+def _readable(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
+    if context is not None:
+        if len(json.dumps(context)) > MAX_CONTEXT:
+            raise ValueError(f"must be at most {MAX_CONTEXT // 1024} KiB as JSON")
+        if "\\u0000" in json.dumps_text(context):
+            raise ValueError("must not contain the NUL character")
+    return context
+
+
+class ChatIn(BaseModel, extra="forbid"):
+    """A contact's message."""
+
+    user_id: Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(_readable)]
+    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_readable)]
+    session_id: Annotated[UUID | None, Field(description="leave it out to start a new session")] = None
+    context: Annotated[dict[str, Any] | None, AfterValidator(_small)] = None
+    attachments: Annotated[
+        list[dict[str, Any]], Field(max_length=0, description="kept for later; must be empty in this version")
+    ] = []
+    channel: Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")] = "api"
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, at most MAX_BODY, whatever the client announced. Raises TooLarge."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY:
+        raise TooLarge(f"The body is larger than {MAX_BODY // 1024} KiB.")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise TooLarge(f"The body is larger than {MAX_BODY // 1024} KiB.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_chat(request: Request) -> Incoming:
+    """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedType("The body must be JSON: send it with Content-Type: application/json.")
+    try:
+        fields = json.loads(await read_body(request))
+    except ValueError as error:
+        raise Malformed("The body is not JSON in UTF-8.") from error
+    if not isinstance(fields, dict):
+        raise Invalid("The body must be a JSON object.", errors=[FieldError("", "must be a JSON object")])
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        message = f"must have 1 to {MAX_KEY} characters"
+        raise Invalid(f"Idempotency-Key {message}.", errors=[FieldError("Idempotency-Key", message)])
+    try:
+        body = ChatIn.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+    return Incoming(
+        contact=body.user_id,
+        text=body.message,
+        conversation_id=body.session_id or new_id(),
+        is_new=body.session_id is None,
+        channel=body.channel,
+        context=body.context,
+        idempotency_key=key,
+    )
+
+
+def invalid(error: ValidationError) -> Invalid:
+    """pydantic's findings in the one error format."""
+    found = [
+        FieldError(".".join(str(part) for part in problem["loc"]), _sentence(problem["type"], problem["msg"]))
+        for problem in error.errors()
+    ]
+    detail = "; ".join(f"{field.field}: {field.message}" for field in found[:5])
+    return Invalid(f"The body is not valid: {detail}.", errors=found)
+
+
+def _sentence(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such field"
+    if kind == "missing":
+        return "is required"
+    text = message.removeprefix("Value error, ")
+    return text[0].lower() + text[1:]

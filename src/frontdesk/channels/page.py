@@ -1,0 +1,92 @@
+"""The visitor's page: its files, what it shows of the tenant, and the passages that citations open."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse
+
+from frontdesk.agents.models import Tenant
+from frontdesk.core.json import dumps
+from frontdesk.knowledge.service import Knowledge
+
+TenantNamed = Callable[[str], Awaitable[Tenant]]
+
+STATIC = Path(__file__).parents[1] / "console" / "static"
+_CONTEXT_CHARS = 600
+
+# Nothing inline, nothing from elsewhere: what a contact or a model writes can't become a program.
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+def build_router(
+    knowledge: Knowledge, tenant_named: TenantNamed, default_tenant: Callable[[], Awaitable[Tenant]],
+    is_local: Callable[[Tenant], Awaitable[bool]],
+) -> APIRouter:  # fmt: skip
+    """`is_local` says whether a tenant's answers come from the built-in model alone."""
+    router = APIRouter(tags=["page"])
+
+    @router.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
+
+    @router.get("/t/{tenant}", include_in_schema=False)
+    async def tenant_page(tenant: str) -> Response:
+        return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
+
+    @router.get("/static/{path:path}", include_in_schema=False)
+    async def static(path: str, request: Request) -> Response:
+        file = (STATIC / path).resolve()
+        if not file.is_relative_to(STATIC) or not file.is_file():
+            raise HTTPException(404)
+        # Revalidated each time, answered with 304 mostly: a new version is seen at once, without a build step's names.
+        tag = f'"{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"'
+        headers = {"etag": tag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return FileResponse(file, headers=headers)
+
+    @router.get("/api/{tenant}/page")
+    async def about(tenant: str) -> Response:
+        """What the page shows of a tenant before anybody has said anything."""
+        return await _about(await tenant_named(tenant))
+
+    @router.get("/page")
+    async def about_default() -> Response:
+        """The same for the default tenant."""
+        return await _about(await default_tenant())
+
+    async def _about(found: Tenant) -> Response:
+        body = {
+            "slug": found.slug,
+            "name": found.name,
+            "greeting": found.settings.greeting,
+            "suggestions": found.settings.suggestions,
+            "languages": found.settings.languages,
+            "local": await is_local(found),
+            "version": version("frontdesk"),
+        }
+        return Response(dumps(body), media_type="application/json")
+
+    @router.get("/api/{tenant}/passages/{passage_id}")
+    async def passage(tenant: str, passage_id: UUID) -> Response:
+        """The passage that a citation names, with the text around it."""
+        found = await tenant_named(tenant)
+        around = await knowledge.document_around(found.id, passage_id, _CONTEXT_CHARS)
+        return Response(dumps(around), media_type="application/json")
+
+    return router

@@ -1,0 +1,5 @@
+"""The `frontdesk` commands."""
+
+from frontdesk.cli.app import main
+
+__all__ = ["main"]

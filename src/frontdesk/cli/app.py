@@ -1,0 +1,97 @@
+"""The commands by name, and what they have in common: settings, and failures said in a sentence."""
+
+import asyncio
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated, Any  # overrides are settings of any type
+
+import typer
+import uvloop
+
+from frontdesk.core.errors import FrontdeskError
+from frontdesk.core.settings import Settings, load_settings, unknown_variables
+from frontdesk.server.database import opened
+from frontdesk.server.doctor import examine
+from frontdesk.server.serve import serve as serve_until_stopped
+from frontdesk.telemetry.logs import configure_logs
+
+app = typer.Typer(
+    name="frontdesk",
+    help="One self-hosted server that runs an organisation's AI conversations.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings")]
+Data = Annotated[Path | None, typer.Option("--data", help="data directory: database, keys, models")]
+
+
+def say(line: str) -> None:
+    """Progress goes beside the output, so that a script reads the output alone."""
+    print(f"frontdesk: {line}", file=sys.stderr, flush=True)
+
+
+def settings_of(config: Path | None, **overrides: Any) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = load_settings(os.environ, config, given)
+    configure_logs(production=settings.env == "production")
+    for sentence in unknown_variables(os.environ):
+        say(f"warning: {sentence}")
+    for name, value in (
+        ("FRONTDESK_KAFKA_SERVERS", settings.kafka_servers),
+        ("FRONTDESK_REDIS_URL", settings.redis_url),
+    ):
+        if value:
+            say(f"warning: {name} is set, but this version does not use it yet.")
+    return settings
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one")] = None,
+) -> None:
+    """Start the server: database, schema, example tenant, web page and API."""
+    settings = settings_of(config, data=data, host=host, port=port)
+    uvloop.run(serve_until_stopped(settings, say))
+
+
+@app.command()
+def migrate(config: Config = None, data: Data = None) -> None:
+    """Bring the database's schema up to date and stop."""
+
+    async def run() -> None:
+        async with opened(settings_of(config, data=data), say):
+            say("The schema is up to date.")
+
+    asyncio.run(run())
+
+
+@app.command()
+def doctor(config: Config = None, data: Data = None) -> None:
+    """Look whether everything that the server needs is there, and say what is not."""
+    findings = asyncio.run(examine(settings_of(config, data=data)))
+    for finding in findings:
+        print(f"{'ok  ' if finding.is_fine else 'FAIL'} {finding.what}: {finding.detail}")
+    if not all(finding.is_fine for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """The version of this program."""
+    print(version_of("frontdesk"))
+
+
+def main() -> None:
+    """A foreseen failure is one sentence and exit code 1, never a stack trace."""
+    try:
+        app()
+    except FrontdeskError as error:
+        say(f"error: {error.detail}")
+        sys.exit(1)

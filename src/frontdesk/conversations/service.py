@@ -1,0 +1,218 @@
+"""Conversations as channels see them: accept a message, follow its turn to the end, read and clear sessions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from frontdesk.agents.models import Tenant
+from frontdesk.conversations.live import Happening, Live, Outcome, happenings_of
+from frontdesk.conversations.models import (
+    Accepted,
+    Answer,
+    Author,
+    Failure,
+    Incoming,
+    Message,
+    Session,
+    TurnInput,
+)
+from frontdesk.conversations.store import ConversationStore
+from frontdesk.core.errors import ShuttingDown, TurnFailed
+from frontdesk.db import Database
+from frontdesk.llm.types import Restart
+from frontdesk.telemetry.metrics import Metrics
+
+HEARTBEAT_S = 15.0
+# Where a turn runs elsewhere, its end is announced; this is how long a lost announcement delays.
+LOOK_EVERY_S = 2.0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a client is in the stream of its message: `number` happenings of `attempt` seen, or the end."""
+
+    seq: int
+    attempt: int
+    number: int
+    ended: bool = False
+
+
+class Conversations:
+    """Accepts messages and tells how their turns go."""
+
+    def __init__(
+        self,
+        db: Database,
+        store: ConversationStore,
+        live: Live,
+        metrics: Metrics,
+        *,
+        worker: UUID,
+        lease_s: float,
+        start: Callable[[TurnInput], bool],
+        wake: Callable[[], None],
+    ) -> None:
+        """`start` runs a claimed turn in this process and says whether it took it; `wake` tells readers of the log."""
+        self._db = db
+        self._store = store
+        self._live = live
+        self._metrics = metrics
+        self._worker = worker
+        self._lease_s = lease_s
+        self._start = start
+        self._wake = wake
+        self.is_open = True
+
+    async def accept(self, tenant: Tenant, incoming: Incoming, correlation_id: str) -> Accepted:
+        """Keeps the message and sets its turn going. When this returns, it will be answered or ended explicitly.
+
+        Raises ConversationNotFound, SessionExpired, IdempotencyConflict, DatabaseUnavailable, ShuttingDown.
+        """
+        if not self.is_open:
+            raise ShuttingDown("The server is stopping. Send the message again.", retry_after=2)
+        settings = tenant.settings
+        accepted = await self._store.accept(
+            tenant.id,
+            incoming,
+            correlation_id,
+            worker=self._worker,
+            lease_s=self._lease_s,
+            ttl_s=settings.session_ttl_s,
+            join=settings.join_bursts,
+            window=settings.window_messages,
+        )
+        if not accepted.repeated:
+            self._metrics.messages.labels(tenant.slug).inc()
+            if accepted.claimed is not None:
+                self._start(accepted.claimed)
+            self._wake()
+        return accepted
+
+    async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
+        """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one."""
+        async for happening in self.follow(tenant_id, conversation_id, turn_id, None):
+            if isinstance(happening, Answer):
+                return happening
+            if isinstance(happening, Failure):
+                raise failed(happening)
+        raise TurnFailed("The turn ended without an answer.")  # pragma: no cover - follow ends with an outcome
+
+    async def follow(
+        self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID, place: Place | None
+    ) -> AsyncIterator["Happening | Outcome | Place | None"]:
+        """What happens in a turn from `place` on, the outcome last. None is a moment for a heartbeat.
+
+        Before each happening comes its Place. Where the turn was begun again (another attempt, another process),
+        Restart comes first: what was said before is void.
+        """
+        seen_attempt = place.attempt if place else None
+        seen = place.number if place else 0
+        seq = place.seq if place else 0
+        quiet_s = 0.0
+        while True:
+            with self._live.watch(turn_id, conversation_id) as touched:
+                running = self._live.get(turn_id)
+                if running is not None:
+                    if seen_attempt not in (None, running.attempt) and seen > 0:
+                        yield Place(seq, running.attempt, 0)
+                        yield Restart()
+                        seen = 0
+                    seen_attempt = running.attempt
+                    async for numbered in happenings_of(running, seen, HEARTBEAT_S):
+                        if numbered is None:
+                            yield None
+                            continue
+                        seen, happening = numbered
+                        yield Place(seq, running.attempt, seen)
+                        yield happening
+                    if running.outcome is not None:
+                        yield running.outcome
+                        return
+                    seen_attempt = -1  # gone to another worker: its attempt is another
+                outcome = await self._ended(tenant_id, turn_id)
+                if outcome is not None:
+                    yield outcome
+                    return
+                try:
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await touched.wait()
+                    quiet_s = 0.0
+                except TimeoutError:
+                    quiet_s += LOOK_EVERY_S
+                    if quiet_s >= HEARTBEAT_S:
+                        quiet_s = 0.0
+                        yield None
+
+    async def _ended(self, tenant_id: UUID, turn_id: UUID) -> Outcome | None:
+        async with self._db.scope(tenant_id) as scope:
+            ended = await self._store.ended(scope, turn_id)
+        if ended is None:
+            return None
+        state, message = ended
+        if message is None:
+            detail = "A person has taken over this conversation." if state == "handed_off" else "The turn ended."
+            return Failure("HANDED_OFF" if state == "handed_off" else "TURN_FAILED", detail, "")
+        return outcome_of(message)
+
+    async def place_in(self, tenant_id: UUID, conversation_id: UUID, place: Place | None) -> tuple[UUID, Place] | None:
+        """The turn to follow for a client at `place` (None: of the last message); None when nothing comes any more."""
+        if place is not None and place.ended:
+            return None
+        async with self._db.scope(tenant_id) as scope:
+            await self._store.session(scope, conversation_id)
+            found = await self._store.turn_of(scope, conversation_id, place.seq if place else None)
+        if found is None:
+            return None
+        turn_id, attempt = found
+        return turn_id, place or Place(0, attempt, 0)
+
+    async def session(self, tenant_id: UUID, conversation_id: UUID, limit: int = 200) -> tuple[Session, list[Message]]:
+        """The session and its messages, the first `limit`."""
+        return await self.history(tenant_id, conversation_id, 0, limit)
+
+    async def history(
+        self, tenant_id: UUID, conversation_id: UUID, after: int, limit: int
+    ) -> tuple[Session, list[Message]]:
+        async with self._db.scope(tenant_id) as scope:
+            session = await self._store.session(scope, conversation_id)
+            return session, await self._store.messages_after(scope, conversation_id, after, limit)
+
+    async def sessions_of(self, tenant_id: UUID, contact: str, before: datetime | None, limit: int) -> list[Session]:
+        async with self._db.scope(tenant_id) as scope:
+            return await self._store.sessions_of(scope, contact, before, limit)
+
+    async def clear(self, tenant_id: UUID, conversation_id: UUID) -> None:
+        """Erases the session's content. Idempotent."""
+        if await self._store.clear(tenant_id, conversation_id):
+            self._wake()
+
+
+def outcome_of(message: Message) -> Outcome:
+    """The outcome of a turn from the message that it left."""
+    metadata = message.body.metadata
+    if message.author is Author.SYSTEM and "failed" in metadata:
+        return Failure(
+            metadata["failed"], message.body.content, metadata.get("correlation_id", ""), message.in_reply_to
+        )
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(
+            metadata
+            | {
+                "text": message.body.content,
+                "seq": message.seq,
+                "message_id": str(message.message_id),
+                "in_reply_to": list(message.in_reply_to),
+            },
+            Answer,
+        )
+    return Failure("DAMAGED", "The stored answer can't be read any more.", "", message.in_reply_to)
+
+
+def failed(failure: Failure) -> TurnFailed:
+    """As the error that a plain request ends with."""
+    error = TurnFailed(failure.detail)
+    error.error_code = failure.error_code
+    return error

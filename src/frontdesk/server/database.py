@@ -1,0 +1,101 @@
+"""From settings to a migrated database: the embedded server, or one by URL."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from frontdesk.core.errors import DatabaseUnavailable, SettingsError
+from frontdesk.core.settings import Settings
+from frontdesk.db import Database, schema
+from frontdesk.db.embedded import EmbeddedServer
+
+Say = Callable[[str], None]
+
+MIGRATE_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatabase:
+    database: Database
+    embedded: EmbeddedServer | None  # None: an external one
+
+
+@asynccontextmanager
+async def opened(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIterator[OpenDatabase]:
+    """The pool on an up-to-date schema. `alone`: as the one server of the data directory; else beside it.
+
+    Raises DataDirectoryInUse, SettingsError, DatabaseUnavailable.
+    """
+    embedded: EmbeddedServer | None = None
+    if settings.database_url is None:
+        is_new = not (settings.data / "postgres" / "PG_VERSION").exists()
+        say("Creating the database" if is_new else "Starting the database")
+        embedded = EmbeddedServer(settings.data)
+        await embedded.start(alone=alone)
+        owner_url, app_url = embedded.owner_url, embedded.app_url
+    else:
+        owner_url = app_url = settings.database_url.get_secret_value()
+    try:
+        await _migrated(owner_url, say)
+        database = await Database.connect(
+            app_url,
+            max_connections=settings.database.max_connections,
+            statement_timeout_s=settings.database.statement_timeout_s,
+        )
+        try:
+            yield OpenDatabase(database, embedded)
+        finally:
+            await database.close()
+    finally:
+        if embedded is not None:
+            await embedded.stop()
+
+
+async def _migrated(owner_url: str, say: Say) -> None:
+    try:
+        connection = await asyncpg.connect(owner_url, timeout=10)
+    except asyncpg.InvalidPasswordError as error:
+        raise SettingsError("FRONTDESK_DATABASE_URL: the server refused the user or password.") from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise SettingsError("FRONTDESK_DATABASE_URL: there is no such database. Create it first.") from error
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise DatabaseUnavailable(f"The database can't be reached: {type(error).__name__}.", retry_after=2) from error
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise SettingsError("FRONTDESK_DATABASE_URL: is not a PostgreSQL URL, postgresql://user@host/name.") from error
+    try:
+        is_current = await _is_current(connection)
+    finally:
+        await connection.close()
+    if not is_current:
+        say("Bringing the schema up to date")
+        await asyncio.to_thread(_run_migration, owner_url)
+
+
+async def _is_current(connection: asyncpg.Connection) -> bool:
+    try:
+        version = await connection.fetchval("SELECT version_num FROM alembic_version")
+        functions = await connection.fetchval("SELECT hash FROM schema_functions")
+    except asyncpg.UndefinedTableError:
+        return False
+    return bool(version == schema.head() and functions == schema.functions_hash())
+
+
+def _run_migration(owner_url: str) -> None:
+    """In a process of its own: Alembic's memory goes with it. The URL goes by environment, out of process lists."""
+    done = subprocess.run(
+        [sys.executable, "-m", "frontdesk.db.migrate"],
+        env=os.environ | {"FRONTDESK_MIGRATE_URL": owner_url},
+        capture_output=True,
+        text=True,
+        timeout=MIGRATE_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise SettingsError(f"The database could not be brought up to date: {last[0]}")

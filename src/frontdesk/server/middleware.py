@@ -1,0 +1,69 @@
+"""What surrounds every request: its correlation id, its count and time, and the last net for what nobody foresaw."""
+
+import re
+from time import perf_counter
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontdesk.core.errors import FrontdeskError
+from frontdesk.core.ids import new_id
+from frontdesk.server.errors import ErrorRenderer
+from frontdesk.telemetry.metrics import Metrics
+
+# Letters, digits and a few marks, as ids and trace parents have them: nothing that could break a log line.
+_SANE = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,100}$")
+
+log = structlog.get_logger()
+
+
+class Surroundings:
+    """Plain ASGI, outermost: also what goes wrong in the error handlers is answered in the one format."""
+
+    def __init__(self, app: ASGIApp, *, errors: ErrorRenderer, metrics: Metrics) -> None:
+        self._app = app
+        self._errors = errors
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        correlation_id = _correlation_id(scope)
+        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        header = (b"x-correlation-id", correlation_id.encode())
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), header, (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        begun = perf_counter()
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
+            log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
+            if status:
+                raise  # too late for an answer: the connection is cut, and the client sees that
+            response = self._errors.response(FrontdeskError("Something went wrong on our side."), correlation_id)
+            await response(scope, receive, answer)
+        finally:
+            route = _route(scope)
+            self._metrics.requests.labels(route, f"{status // 100}xx").inc()
+            self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
+
+
+def _correlation_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-correlation-id" and _SANE.match(value):
+            return str(value.decode())
+    return str(new_id())
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path: labels are a closed set."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "none"))

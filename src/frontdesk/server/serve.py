@@ -1,0 +1,197 @@
+"""`frontdesk serve`: from settings to a listening server, and to a clean stop."""
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from frontdesk.agents.models import Tenant
+from frontdesk.apply.apply import ApplyServices, apply_folder
+from frontdesk.apply.files import PROVIDERS
+from frontdesk.channels import http, page
+from frontdesk.core.clock import SystemClock
+from frontdesk.core.errors import SettingsError
+from frontdesk.core.settings import Settings
+from frontdesk.llm.check import check_providers
+from frontdesk.server.app import build_app
+from frontdesk.server.database import Say
+from frontdesk.server.errors import ErrorRenderer
+from frontdesk.server.health import Health
+from frontdesk.server.providers import LOCAL
+from frontdesk.server.services import Services, built, running
+
+log = structlog.get_logger()
+
+KEEP_ALIVE_S = 30
+# Beyond the worker's own time to finish: for the last bytes of streams.
+LAST_BYTES_S = 1
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signals: stopping is ours, turns come first."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """Until SIGTERM or SIGINT. Raises SettingsError and what `built` raises, before anything listens."""
+    refuse_public_address(settings.host)
+    begun = perf_counter()
+    with bound_socket(settings.host, settings.port) as listening:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop.set)
+        async with built(settings, say) as services:
+            await load_tenants(services, say)
+            app = web_application(services)
+            config = uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=LAST_BYTES_S,
+                server_header=False,
+                h11_max_incomplete_event_size=64 * 1024,
+            )
+            server = Server(config)
+            async with running(services):
+                serving = asyncio.create_task(server.serve(sockets=[listening]))
+                checking = asyncio.create_task(tell_providers(services, say))
+                host, port = listening.getsockname()[:2]
+                address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
+                log.info("server.ready", address=address, env=settings.env)
+                await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+                say("Stopping: finishing what runs")
+                checking.cancel()
+            server.should_exit = True
+            await serving
+    log.info("server.stopped")
+
+
+def refuse_public_address(host: str) -> None:
+    """Raises SettingsError unless `host` is of this machine alone."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise SettingsError(
+            f"FRONTDESK_HOST: {host} can be reached from other machines, and this version has no sign-in yet. "
+            "It listens on 127.0.0.1, ::1 or localhost only; put a proxy with sign-in before it."
+        )
+
+
+@contextmanager
+def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """Before anything slow: that the port is taken is said at once. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"FRONTDESK_PORT: {host}:{port} can't be used ({error.strerror}). "
+                "Another server may run there: choose another port with --port or FRONTDESK_PORT."
+            ) from error
+        listening.set_inheritable(True)
+        yield listening
+    finally:
+        listening.close()
+
+
+async def load_tenants(services: Services, say: Say) -> None:
+    """Applies the example and the configured tenants; quick when nothing changed."""
+    apply_services = ApplyServices(
+        services.database, services.knowledge, services.cipher, services.supervisor.fit, os.environ,
+        PROVIDERS | frozenset(services.settings.providers),
+    )  # fmt: skip
+    for slug, folder in services.folders.items():
+        say(f"Loading the tenant {slug}")
+        await apply_folder(folder, apply_services)
+
+
+async def tell_providers(services: Services, say: Say) -> None:
+    """Which keys work, once the server is up: a vendor that is slow to answer doesn't hold up the start."""
+    providers = {name: provider for name, provider in services.providers.by_name.items() if name != LOCAL}
+    if not providers:
+        say("Answers come from the built-in local model. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY.")
+        return
+    for check in await check_providers(providers, services.providers.keys):
+        say(f"{check.provider}: {check.detail}")
+        if not check.ok:
+            log.error("provider.check_failed", provider=check.provider, detail=check.detail)
+
+
+def web_application(services: Services) -> ASGIApp:
+    settings, metrics, directory = services.settings, services.metrics, services.directory
+    errors = ErrorRenderer(SystemClock(), hide_details=settings.env == "production")
+    chat = http.Chat(services.conversations, metrics, errors.failure)
+
+    async def is_local(tenant: Tenant) -> bool:
+        definitions = await services.definitions.at(tenant.id, tenant.version)
+        used = {agent.model for agent in definitions.agents.values()}
+        targets = {
+            target.provider for alias in definitions.aliases.values() if alias.name in used for target in alias.targets
+        }
+        return not (targets - {LOCAL}) & set(services.providers.by_name)
+
+    routers = [
+        http.build_router(chat, directory.named),
+        http.build_short_router(chat, directory.default),
+        page.build_router(services.knowledge, directory.named, directory.default, is_local),
+    ]
+    return build_app(routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins)
+
+
+def health_of(services: Services) -> Health:
+    async def database() -> dict[str, int]:
+        await services.database.ping()
+        size, idle = services.database.size()
+        return {"connections": size, "idle": idle}
+
+    async def model() -> str:
+        return services.embedder.name
+
+    async def providers() -> dict[str, object]:
+        return {
+            "configured": sorted(services.providers.by_name),
+            "breakers": [
+                {"provider": view.provider, "model": view.model, "state": view.state, "retry_in_s": view.retry_in_s}
+                for view in services.gateway.breakers()
+            ],
+        }
+
+    async def turns() -> dict[str, int]:
+        return {"running": services.live.running}
+
+    return Health({"database": database, "embedding": model}, {"providers": providers, "turns": turns})
+
+
+def refresher(services: Services) -> Callable[[], None]:
+    """Sets the gauges that are read off, not counted."""
+
+    def refresh() -> None:
+        size, idle = services.database.size()
+        services.metrics.database_connections.labels("open").set(size)
+        services.metrics.database_connections.labels("idle").set(idle)
+        if services.embedded is not None:
+            services.metrics.database_restarts.set(services.embedded.restarts)
+
+    return refresh

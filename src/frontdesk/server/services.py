@@ -1,0 +1,254 @@
+"""Every part of a running server, made and joined here and nowhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import aiohttp
+import structlog
+from prometheus_client import CollectorRegistry
+
+from frontdesk.agents.definitions import DefinitionsCache
+from frontdesk.agents.prompts import Prompts
+from frontdesk.agents.runner import Runner
+from frontdesk.conversations.answering import Answering
+from frontdesk.conversations.housekeeping import Housekeeping
+from frontdesk.conversations.live import Live
+from frontdesk.conversations.sealed import Sealed
+from frontdesk.conversations.service import Conversations
+from frontdesk.conversations.store import ConversationStore
+from frontdesk.conversations.summaries import Summaries
+from frontdesk.conversations.worker import Worker
+from frontdesk.core.clock import SystemClock
+from frontdesk.core.ids import new_id
+from frontdesk.core.settings import Settings
+from frontdesk.db import Database
+from frontdesk.db.cipher import Cipher, key_file, parse_keys
+from frontdesk.db.embedded import EmbeddedServer
+from frontdesk.embedding.minilm import MiniLM
+from frontdesk.embedding.types import Embedder
+from frontdesk.events.consumers import ConsumerLoop
+from frontdesk.events.log import PostgresLog
+from frontdesk.events.tail import follow
+from frontdesk.events.wakeups import Wakeups
+from frontdesk.knowledge.service import Knowledge
+from frontdesk.llm.gateway import Gateway, GatewayLimits
+from frontdesk.llm.metrics import LLMMetrics
+from frontdesk.llm.prices import Prices
+from frontdesk.server.database import Say, opened
+from frontdesk.server.directory import TenantDirectory
+from frontdesk.server.folders import tenant_folders
+from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, build_providers
+from frontdesk.supervisor.supervisor import Supervisor
+from frontdesk.telemetry.metrics import Metrics
+from frontdesk.tenants.secrets import TenantSecrets
+from frontdesk.tools.http import HttpTool
+from frontdesk.tools.knowledge import KnowledgeTool
+from frontdesk.tools.metrics import ToolMetrics
+from frontdesk.tools.outbound import Outbound
+from frontdesk.tools.python import PythonFiles, PythonTool
+from frontdesk.tools.records import PostgresRecords
+from frontdesk.tools.templates import Templates
+from frontdesk.tools.toolbox import Maker, Toolbox
+from frontdesk.tools.types import ToolKind
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that routes and commands use."""
+
+    settings: Settings
+    worker_id: UUID
+    database: Database
+    embedded: EmbeddedServer | None
+    cipher: Cipher
+    metrics: Metrics
+    embedder: Embedder
+    knowledge: Knowledge
+    toolbox: Toolbox
+    prompts: Prompts
+    templates: Templates
+    folders: dict[str, Path]
+    providers: Providers
+    gateway: Gateway
+    definitions: DefinitionsCache
+    directory: TenantDirectory
+    supervisor: Supervisor
+    store: ConversationStore
+    live: Live
+    events: PostgresLog
+    wakeups: Wakeups
+    worker: Worker
+    conversations: Conversations
+    housekeeping: Housekeeping
+    summaries: ConsumerLoop
+
+
+@asynccontextmanager
+async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIterator[Services]:
+    """All parts, ready to be used; nothing runs in the background yet (`running`).
+
+    Raises SettingsError, DataDirectoryInUse, DatabaseUnavailable, ModelUnavailable.
+    """
+    clock = SystemClock()
+    worker_id = new_id()
+    folders = tenant_folders(settings)
+    async with AsyncExitStack() as stack:
+        loading = asyncio.create_task(
+            asyncio.to_thread(MiniLM.load, settings.data / "models", settings.embedding_model)
+        )
+        stack.push_async_callback(_settled, loading)
+        open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
+        database, embedded = open_database.database, open_database.embedded
+        cipher = Cipher(_keys(settings))
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        say("Loading the language model")
+        embedder = await loading
+
+        providers = build_providers(settings, http, embedder, clock)
+        limits = GatewayLimits(
+            deadline_s=settings.gateway.deadline_s,
+            attempts=settings.gateway.attempts,
+            breaker_failures=settings.gateway.breaker_failures,
+            breaker_open_s=settings.gateway.breaker_open_s,
+        )
+        prices = Prices(PRICE_NAMES, free=[LOCAL])
+        gateway = Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry))
+        knowledge = Knowledge(database, embedder)
+        templates = Templates()
+        outbound = Outbound()
+        stack.push_async_callback(outbound.close)
+        toolbox = _toolbox(database, cipher, knowledge, folders, templates, outbound, clock, registry)
+        prompts = Prompts(metrics)
+        definitions = DefinitionsCache(database, metrics)
+        runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
+        supervisor = Supervisor(database, embedder, gateway, metrics)
+
+        sealed = Sealed(cipher)
+        store = ConversationStore(database, sealed)
+        live = Live()
+        events = PostgresLog(database, cipher)
+        wakeups = Wakeups(database, notify=embedded is None)
+        answering = Answering(database, store, definitions, supervisor, runner, clock)
+        turns = settings.turns
+        worker = Worker(
+            database, store, sealed, definitions, answering, live, wakeups, metrics, clock,
+            worker_id=worker_id, lease_s=turns.lease_s, deadline_s=turns.deadline_s, attempts=turns.attempts,
+            concurrent=turns.concurrent,
+        )  # fmt: skip
+        conversations = Conversations(
+            database, store, live, metrics,
+            worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
+        )  # fmt: skip
+        retention = settings.retention
+        yield Services(
+            settings=settings,
+            worker_id=worker_id,
+            database=database,
+            embedded=embedded,
+            cipher=cipher,
+            metrics=metrics,
+            embedder=embedder,
+            knowledge=knowledge,
+            toolbox=toolbox,
+            prompts=prompts,
+            templates=templates,
+            folders=folders,
+            providers=providers,
+            gateway=gateway,
+            definitions=definitions,
+            directory=TenantDirectory(database, definitions, settings.example),
+            supervisor=supervisor,
+            store=store,
+            live=live,
+            events=events,
+            wakeups=wakeups,
+            worker=worker,
+            conversations=conversations,
+            housekeeping=Housekeeping(
+                store, definitions, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
+            ),
+            summaries=ConsumerLoop(
+                Summaries(database, store, sealed, definitions), database, events, wakeups, worker_id, metrics
+            ),
+        )
+
+
+@asynccontextmanager
+async def running(services: Services) -> AsyncIterator[None]:
+    """Everything that runs beside requests. At the end turns are finished or handed over, then the rest stops."""
+    if services.embedded is not None:
+        # Nobody else works on an embedded database: whoever held a lease is dead.
+        await services.store.release(None)
+    tasks = [
+        asyncio.create_task(services.worker.run(), name="worker"),
+        asyncio.create_task(services.wakeups.run(), name="wakeups"),
+        asyncio.create_task(services.housekeeping.run(), name="housekeeping"),
+        asyncio.create_task(services.summaries.run(), name="summaries"),
+        asyncio.create_task(
+            follow(
+                services.events,
+                services.wakeups,
+                ("turns", "conversations.state"),
+                lambda event: services.live.touched(UUID(event.key)),
+            ),
+            name="tail",
+        ),
+    ]
+    if services.embedded is not None:
+        tasks.append(asyncio.create_task(services.embedded.keep_running(), name="embedded"))
+    for task in tasks:
+        task.add_done_callback(_ended)
+    try:
+        yield
+    finally:
+        services.conversations.is_open = False
+        await services.worker.stop(services.settings.turns.stop_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """A background task never ends by itself: when one does, the log says which and why."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("background.failed", task=task.get_name(), exc_info=error)
+
+
+async def _settled(task: asyncio.Task[MiniLM]) -> None:
+    """A load that nobody waits for any more must not outlive the start that failed."""
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _keys(settings: Settings) -> list[bytes]:
+    if settings.encryption_keys is not None:
+        return parse_keys(settings.encryption_keys.get_secret_value(), "FRONTDESK_ENCRYPTION_KEYS")
+    return key_file(settings.data / "keys")
+
+
+def _toolbox(
+    database: Database,
+    cipher: Cipher,
+    knowledge: Knowledge,
+    folders: dict[str, Path],
+    templates: Templates,
+    outbound: Outbound,
+    clock: SystemClock,
+    registry: CollectorRegistry,
+) -> Toolbox:
+    files = PythonFiles(folders)
+    secrets = TenantSecrets(database, cipher)
+    makers: dict[ToolKind, Maker] = {
+        ToolKind.HTTP: lambda definition, owner: HttpTool(definition, owner.http_allow, outbound, secrets.named),
+        ToolKind.PYTHON: lambda definition, owner: PythonTool(definition, owner.slug, files),
+        ToolKind.KNOWLEDGE: lambda definition, owner: KnowledgeTool(definition, owner.min_score, knowledge.search),
+    }
+    return Toolbox(makers, templates, clock, ToolMetrics(registry))
