@@ -1,0 +1,175 @@
+"""The guard: emergencies and explicit wishes for a human, found locally and first, in about a millisecond.
+
+How danger is weighed. Each phrase of danger that stands in the text adds to it, unless it is negated or part of a
+figure of speech; a sign that it happens now adds; talk of the past, of what might be, of information, of appointments,
+of games and drills takes away. What reaches `FIRES` is an alarm. Each sentence is weighed by itself and the message as a
+whole, and the heaviest counts: "What are signs of a stroke? My father's face is drooping" fires by its second half.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from frontdesk.agents.models import TenantSettings
+from frontdesk.supervisor.lexicon import Hit, Lexicon, Phrase
+from frontdesk.supervisor.models import Alarm, Stage
+from frontdesk.supervisor.words import COMMA, STOP, sentences, tokens
+
+FIRES = 1.0
+
+_SECOND_STRONG, _SECOND_WEAK = 0.5, 0.25
+_NOW = 0.5
+_TAKEN_AWAY = {"past": 0.8, "if": 0.5, "question": 0.5, "booking": 0.5, "unreal": 1.0, "mild": 0.4}
+_REACH_OF_NEGATION = 3  # words between a negation and what it negates
+_LONGEST = 400  # words of a message that are weighed: more is no call for help
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """How heavy a text is, of which kind, and what made it so."""
+
+    danger: float = 0.0
+    kind: str = ""
+    reason: str = ""
+
+
+class Guard:
+    """Says whether a message is an emergency or an explicit wish for a human. Depends on no provider and no database."""
+
+    def __init__(self, lexicons: Sequence[Lexicon]) -> None:
+        self._lexicons = tuple(lexicons)
+
+    def check(self, text: str, settings: TenantSettings) -> Alarm | None:
+        """The emergency in `text`, else the wish for a human in it, else None. Reads every language it knows."""
+        words = tokens(text)[:_LONGEST]
+        if not words:
+            return None
+        lexicons = self._spoken(words)
+        best, language = Weight(), ""
+        for lexicon in lexicons:
+            weight = weigh(lexicon, lexicon.corrected(words))
+            if weight.danger > best.danger:
+                best, language = weight, lexicon.language
+        if best.danger >= FIRES:
+            return Alarm(Stage.EMERGENCY, best.kind, language, best.reason)
+        return self._tenants_words(words, lexicons, settings) or _human(words, lexicons)
+
+    def _spoken(self, words: list[str]) -> list[Lexicon]:
+        """The languages that the message may be in: those that know at least half as many of its words as the best."""
+        known = [(lexicon.knows(words), lexicon) for lexicon in self._lexicons]
+        most = max(count for count, _ in known)
+        return [lexicon for count, lexicon in known if count * 2 >= most]
+
+    def _tenants_words(self, words: list[str], lexicons: list[Lexicon], settings: TenantSettings) -> Alarm | None:
+        for language, phrases in settings.emergency.words.items():
+            for phrase in phrases:
+                wanted = tokens(phrase)
+                for lexicon in lexicons:
+                    for said in (words, lexicon.corrected(words)):
+                        at = _position(wanted, said)
+                        if at is not None and not _negated(lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)):
+                            return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
+        return None
+
+
+def weigh(lexicon: Lexicon, words: list[str]) -> Weight:
+    """The heaviest of the sentences of `words` and of the whole."""
+    parts = sentences(words)
+    if len(parts) > 1:
+        parts.append([COMMA if word == STOP else word for word in words])
+    return max((_weigh(lexicon, part) for part in parts), key=lambda weight: weight.danger, default=Weight())
+
+
+def _weigh(lexicon: Lexicon, words: list[str]) -> Weight:
+    hits = lexicon.dangers(words)
+    if not hits:
+        return Weight()
+    figures = [span for hit in lexicon.found("idiom", words) for span in hit.spans]
+    negations = _negations(lexicon, words)
+    hits = [
+        hit
+        for hit in hits
+        if not any(_overlap(span, figure) for span in hit.spans for figure in figures)
+        and not any(_negated(lexicon, words, span, negations) for span in hit.spans)
+    ]
+    if not hits:
+        return Weight()
+    hits.sort(key=lambda hit: -hit.phrase.weight)
+    danger, reasons = _danger(hits), [f"{hits[0].phrase.kind}: {_quote(words, hits[0])}"]
+    if now := lexicon.found("now", words):
+        danger += _NOW
+        reasons.append("now")
+    for scope, weight in _TAKEN_AWAY.items():
+        found = lexicon.found(scope, words) or (scope == "past" and _years(words))
+        if found and not (scope == "past" and now and _elsewhere(lexicon, words, hits[0], found)):
+            danger -= weight
+            reasons.append(f"but {scope}")
+    return Weight(danger, hits[0].phrase.kind, ", ".join(reasons))
+
+
+def _danger(hits: list[Hit]) -> float:
+    """The heaviest hit, and a part of a second one that stands elsewhere in the text."""
+    first = hits[0]
+    second = [hit for hit in hits[1:] if not any(_overlap(a, b) for a in hit.spans for b in first.spans)]
+    if not second:
+        return first.phrase.weight
+    return first.phrase.weight + (_SECOND_STRONG if second[0].phrase.weight >= 1.0 else _SECOND_WEAK)
+
+
+def _negations(lexicon: Lexicon, words: list[str]) -> list[tuple[int, int]]:
+    real = [span for hit in lexicon.found_all("negation", words) for span in hit.spans]
+    seeming = [span for hit in lexicon.found_all("not_negation", words) for span in hit.spans]
+    return [span for span in real if not any(_overlap(span, other) for other in seeming)]
+
+
+def _negated(lexicon: Lexicon, words: list[str], span: tuple[int, int], negations: list[tuple[int, int]]) -> bool:
+    """Whether a negation stands shortly before `span` (in some languages also after it), in the same clause."""
+    for start, end in negations:
+        if end <= span[0] and span[0] - end < _REACH_OF_NEGATION:
+            between = words[end : span[0]]
+        elif start >= span[1] and start - span[1] < lexicon.negation_after:
+            between = words[span[1] : start]
+        else:
+            continue
+        if not any(word in lexicon.breaks for word in between):
+            return True
+    return False
+
+
+def _elsewhere(lexicon: Lexicon, words: list[str], hit: Hit, others: list[Hit]) -> bool:
+    """Whether `hit` stands in a clause in which none of `others` does."""
+    clause, clauses = 0, []
+    for word in words:
+        clause += word in lexicon.breaks or word in lexicon.joins
+        clauses.append(clause)
+    own = {clauses[at] for span in hit.spans for at in range(*span)}
+    return own.isdisjoint(clauses[at] for other in others for span in other.spans for at in range(*span))
+
+
+def _human(words: list[str], lexicons: Iterable[Lexicon]) -> Alarm | None:
+    for lexicon in lexicons:
+        said = lexicon.corrected(words)
+        figures = [span for hit in lexicon.found("idiom", said) for span in hit.spans]
+        for hit in lexicon.wishes_human(said):
+            if not any(_overlap(span, figure) for span in hit.spans for figure in figures):
+                return Alarm(Stage.HUMAN, "human", lexicon.language, f"asks for a human: {_quote(said, hit)}")
+    return None
+
+
+def _years(words: list[str]) -> list[Hit]:
+    """Years of the past, as hits: "in 2015"."""
+    nothing = Phrase("year", "past", 0.0, (), frozenset(), frozenset())
+    return [Hit(nothing, ((at, at + 1),)) for at, word in enumerate(words) if len(word) == 4 and word[:2] in ("19", "20") and word.isdigit()]
+
+
+def _position(wanted: list[str], words: list[str]) -> int | None:
+    starts = range(len(words) - len(wanted) + 1)
+    return next((at for at in starts if words[at : at + len(wanted)] == wanted), None) if wanted else None
+
+
+def _quote(words: list[str], hit: Hit) -> str:
+    """The words that matched. They are the lexicon's, but for those between them, which are left out."""
+    return " … ".join(" ".join(words[start:end]) for start, end in hit.spans) or " ".join(words)
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
