@@ -33,7 +33,14 @@ class Desk:
         self._tenant_id = tenant_id
 
     async def call(
-        self, function: str, *, contact: str = "ana", language: str = "en", key: str = "", now: datetime = NOW, **given: Any
+        self,
+        function: str,
+        *,
+        contact: str = "ana",
+        language: str = "en",
+        key: str = "",
+        now: datetime = NOW,
+        **given: Any,
     ) -> dict[str, Any]:
         context = ToolContext(self._tenant_id, new_id(), contact, now, language, key or str(new_id()), self.records)
         result: dict[str, Any] = await getattr(self.module, function)(given, context)

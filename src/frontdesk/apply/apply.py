@@ -40,7 +40,7 @@ _TRIES = 3
 class ApplyServices:
     """What applying needs. `environment` is where secrets come from; `providers` are the names that chains may use."""
 
-    db: Database
+    database: Database
     knowledge: Knowledge
     cipher: Cipher
     fit: Fit
@@ -95,10 +95,10 @@ async def apply_folder(
 
 
 async def _looked_at(wanted: Folder, services: ApplyServices) -> tuple[UUID | None, int, tuple[Change, ...]]:
-    found = await tenants_store.tenant_named(services.db, wanted.slug)
+    found = await tenants_store.tenant_named(services.database, wanted.slug)
     if found is None:
         return None, 0, compare(wanted, None, _secrets(wanted, services, {}), {})
-    async with services.db.scope(found.id) as scope:
+    async with services.database.scope(found.id) as scope:
         changes, _ = await _compared(scope, wanted, services)
     return found.id, found.version, changes
 
@@ -107,9 +107,9 @@ async def _stored(
     wanted: Folder, services: ApplyServices, on_progress: OnProgress
 ) -> tuple[UUID, int, tuple[Change, ...]]:
     for _ in range(_TRIES):
-        found = await tenants_store.tenant_named(services.db, wanted.slug)
+        found = await tenants_store.tenant_named(services.database, wanted.slug)
         tenant_id = new_id() if found is None else found.id
-        async with services.db.scope(tenant_id) as scope:
+        async with services.database.scope(tenant_id) as scope:
             if found is None:
                 settings = loads(msgspec.json.encode(wanted.settings))
                 if not await tenants_store.create_tenant(scope, wanted.slug, wanted.name, settings):

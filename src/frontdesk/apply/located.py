@@ -39,12 +39,17 @@ class Located:
     file: str  # as it is shown
     value: Any
     lines: dict[Path_, int]
+    blocks: dict[Path_, int]  # of block texts (`|`, `>`): the line on which the text itself begins
 
     def line(self, path: Path_) -> int:
         """The line of the value, or of the nearest thing around it that is in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+    def text_line(self, path: Path_) -> int:
+        """Where the first line of a text stands."""
+        return self.blocks.get(path) or self.line(path)
 
 
 class _Refused(Exception):
@@ -115,6 +120,7 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self._file = file
         self._lines: dict[Path_, int] = {}
+        self._blocks: dict[Path_, int] = {}
         self._stack: list[_Frame] = []
         self._root: Any = None
         self._documents = 0
@@ -124,7 +130,7 @@ class _Builder:
         for event in yaml.parse(text, Loader=_Loader):
             mark: Any = event.start_mark  # every event of a parsed text has one
             self._take(event, mark.line + 1)
-        return Located(self._file, self._root, self._lines)
+        return Located(self._file, self._root, self._lines, self._blocks)
 
     def _take(self, event: Any, line: int) -> None:
         match event:
@@ -162,7 +168,9 @@ class _Builder:
             raise _Refused(line, "has an escape for NUL or half a character; only text that can be stored is accepted")
         if event.implicit[0]:
             value = _plain(value)
-        self._place(value, line)
+        path = self._place(value, line)
+        if event.style in ("|", ">"):
+            self._blocks[path] = line + 1
 
     def _key(self, frame: _Frame, key: str, line: int) -> None:
         if key == "<<":

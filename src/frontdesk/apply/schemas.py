@@ -30,7 +30,9 @@ def check_input_schema(located: Located, schema: dict[str, Any], problems: Probl
     at = "input_schema"
     check_schema(located, at, schema, problems)
     if schema.get("type") != "object":
-        problems.add(located.file, located.line((at,)), "`input_schema.type` must be `object`: arguments have names")
+        problems.add(
+            located.file, located.line((at, "type")), "`input_schema.type` must be `object`: arguments have names"
+        )
     properties = schema.get("properties", {})
     required = schema.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):

@@ -31,9 +31,7 @@ class TemplateFiles:
 
     def check_output(self, at: Located, template: str | None) -> None:
         if template is not None:
-            # A block (`|`) begins on the line after its key.
-            block = 1 if "\n" in template else 0
-            self.check(at.file, template, at.line(("output_template",)) + block)
+            self.check(at.file, template, at.text_line(("output_template",)))
 
     def check_prompts(self, definitions: Definitions, files: dict[str, str]) -> None:
         """Renders each agent's prompt with what it will be given. `files`: prompt -> its file."""
