@@ -255,7 +255,7 @@ async def test_images_go_by_reference(provider: Provider, vendor: Vendor) -> Non
 async def test_temperature_and_limit_are_passed_on(provider: Provider, vendor: Vendor) -> None:
     await provider.generate(LLMRequest("large", ASKED.messages, temperature=0.25, max_tokens=77))
     body = str(vendor.requests[-1].body)
-    assert "0.25" in body
+    assert ("0.25" in body) == (provider.name != "anthropic")  # its API refuses one
     assert "77" in body
 
 

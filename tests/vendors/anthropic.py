@@ -15,7 +15,8 @@ _TYPES = {
 
 
 def read(body: Mapping[str, Any], headers: Mapping[str, str]) -> VendorRequest:
-    assert headers["anthropic-version"] == "2023-06-01"
+    assert headers["anthropic-version"] == "2026-10-21"
+    assert not {"temperature", "top_p", "top_k"} & set(body), "this version refuses them"
     assert body["max_tokens"] > 0
     assert body["messages"][0]["role"] == "user"
     system = body.get("system") or ""

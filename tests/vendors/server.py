@@ -79,7 +79,7 @@ class Vendor:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._openai)
         app.router.add_post("/v1/messages", self._anthropic)
-        app.router.add_post("/v1beta/models/{model}:{method}", self._gemini)
+        app.router.add_post("/{version:v1|v1beta}/models/{model}:{method}", self._gemini)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1beta/models", self._models)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -180,7 +180,7 @@ def _headers(http: web.Request) -> dict[str, str]:
 
 
 def _dialect(http: web.Request) -> str:
-    if http.path.startswith("/v1beta"):
+    if "x-goog-api-key" in http.headers or http.path.startswith("/v1beta"):
         return "gemini"
     return "anthropic" if "anthropic-version" in http.headers else "openai"
 

@@ -40,7 +40,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     name: str
     arguments: JSONObject | None
     raw: str = ""
-    # Opaque to us, returned to the vendor that sent it (Gemini's thought signature).
+    # What the adapter that made it wants back with it: Gemini's thought signature, what Claude thought before.
     signature: str | None = None
 
 

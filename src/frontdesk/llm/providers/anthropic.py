@@ -1,10 +1,13 @@
-"""Anthropic's messages.
+"""Anthropic's messages, API version 2026-10-21.
 
-Wire format: https://platform.claude.com/docs/en/api/messages, streams: …/docs/en/build-with-claude/streaming
+Wire format: https://platform.claude.com/docs/en/api/messages, streams: …/docs/en/build-with-claude/streaming. That
+version has no `temperature`: a request's is left out. Current models think unasked, and want what they thought before
+a tool call back, complete and unmodified (…/docs/en/build-with-claude/thinking-tool-workflows): it travels in the
+`signature` of the message's first call.
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import aiohttp
@@ -30,10 +33,10 @@ from frontdesk.llm.types import (
 )
 
 BASE_URL = "https://api.anthropic.com"
-VERSION = "2023-06-01"
+VERSION = "2026-10-21"
 
-# The API asks for a limit; every current model allows this one.
-MAX_TOKENS = 8192
+# The API asks for a limit, thinking included; every current model allows this one.
+MAX_TOKENS = 16_000
 
 _CACHED = {"type": "ephemeral"}
 _NOTHING = msgspec.Raw()
@@ -65,7 +68,6 @@ class AnthropicProvider:
         whole = _Answer()
         for place, block in enumerate(answer.content):
             whole.open(place, block)
-            whole.blocks[place].text.append(block.text or "")
             if block.type == "tool_use":
                 whole.blocks[place].raw.append(text_of(block.input))
         whole.stop = answer.stop_reason or "end_turn"
@@ -97,7 +99,7 @@ class AnthropicProvider:
         body: JSONObject = {
             "model": request.model,
             "max_tokens": request.max_tokens or MAX_TOKENS,
-            "messages": _messages(request.messages),
+            "messages": _messages(request),
         }
         if system:
             body["system"] = [{"type": "text", "text": text} for text in system]
@@ -112,15 +114,15 @@ class AnthropicProvider:
             body["tool_choice"] = {"type": _CHOICE[request.tool_choice]}
         if request.output_schema is not None:
             body["output_config"] = self._formats.of(request.output_schema)
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
         return body
 
     def _response(self, request: LLMRequest, whole: "_Answer") -> LLMResponse:
         blocks = [whole.blocks[place] for place in sorted(whole.blocks)]
         text = "".join("".join(block.text) for block in blocks if block.type == "text")
+        uses = [block for block in blocks if block.type == "tool_use"]
+        thought = _thought(request.model, blocks) if uses else None
         calls = tuple(
-            tool_call(block.id, block.name, "".join(block.raw)) for block in blocks if block.type == "tool_use"
+            tool_call(use.id, use.name, "".join(use.raw), None if place else thought) for place, use in enumerate(uses)
         )
         stop = StopReason.TOOL_CALLS if calls else _STOP.get(whole.stop or "", StopReason.STOP)
         if stop is StopReason.CONTENT_FILTER and not text:
@@ -149,6 +151,9 @@ class _Block(msgspec.Struct):
     id: str | None = None
     name: str | None = None
     input: msgspec.Raw = _NOTHING
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None  # of thinking that only the vendor can read
 
 
 class _Whole(msgspec.Struct):
@@ -161,6 +166,8 @@ class _Delta(msgspec.Struct):
     type: str = ""
     text: str | None = None
     partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
     stop_reason: str | None = None
 
 
@@ -200,6 +207,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 _MODELS = msgspec.json.Decoder(_Models)
 _ERROR = msgspec.json.Decoder(_ErrorAnswer)
 
+_THINKING = ("thinking", "redacted_thinking")
 _STOP = {
     "max_tokens": StopReason.MAX_TOKENS,
     "model_context_window_exceeded": StopReason.MAX_TOKENS,
@@ -212,12 +220,15 @@ class _OpenBlock:
         self.type = block.type
         self.id = block.id or ""
         self.name = block.name or ""
-        self.text: list[str] = []
+        self.text: list[str] = [block.text or ""]
         self.raw: list[str] = []
+        self.thinking: list[str] = [block.thinking or ""]
+        self.signature: list[str] = [block.signature or ""]
+        self.data = block.data
 
 
 class _Answer:
-    """An answer as it grows, block by block; thinking and blocks that we do not know are passed over."""
+    """An answer as it grows, block by block; blocks that we do not know are passed over."""
 
     def __init__(self) -> None:
         self.blocks: dict[int, _OpenBlock] = {}
@@ -234,7 +245,6 @@ class _Answer:
             return self._grow(event)
         if event.type == "content_block_start" and event.content_block is not None:
             self.open(event.index, event.content_block)
-            self.blocks[event.index].text.append(event.content_block.text or "")
             return event.content_block.text or "" if event.content_block.type == "text" else ""
         if event.type == "message_start" and event.message is not None:
             self.count(event.message.usage)
@@ -274,19 +284,55 @@ class _Answer:
         if delta.type == "text_delta" and delta.text:
             block.text.append(delta.text)
             return delta.text
-        if delta.type == "input_json_delta" and delta.partial_json:
-            block.raw.append(delta.partial_json)
+        block.raw.append(delta.partial_json or "")
+        block.thinking.append(delta.thinking or "")
+        block.signature.append(delta.signature or "")
         return ""
 
 
-def _messages(messages: Iterable[Message]) -> list[JSONObject]:
+class _Thought(msgspec.Struct):
+    """What an assistant's message held, thinking and all, for the model that wrote it."""
+
+    model: str
+    calls: list[str]
+    content: msgspec.Raw
+
+
+_THOUGHT = msgspec.json.Decoder(_Thought)
+
+
+def _thought(model: str, blocks: Sequence[_OpenBlock]) -> str | None:
+    """None when nothing was thought: then text and calls say it all."""
+    if not any(block.type in _THINKING for block in blocks):
+        return None
+    calls = [block.id for block in blocks if block.type == "tool_use"]
+    content = [wire for block in blocks if (wire := _as_received(block))]
+    return msgspec.json.encode(_Thought(model, calls, msgspec.Raw(msgspec.json.encode(content)))).decode()
+
+
+def _as_received(block: _OpenBlock) -> JSONObject | None:
+    match block.type:
+        case "thinking":
+            return {"type": "thinking", "thinking": "".join(block.thinking), "signature": "".join(block.signature)}
+        case "redacted_thinking":
+            return {"type": "redacted_thinking", "data": block.data or ""}
+        case "text":
+            text = "".join(block.text)
+            return {"type": "text", "text": text} if text.strip() else None
+        case "tool_use":
+            call = tool_call(block.id, block.name, "".join(block.raw))
+            return {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments or {}}
+    return None
+
+
+def _messages(request: LLMRequest) -> list[JSONObject]:
     """User and assistant in turns: results of tools are the user's, and neighbours of one role are one message."""
     merged: list[JSONObject] = []
-    for message in messages:
+    for message in request.messages:
         if message.role is Role.SYSTEM:
             continue
         role = "assistant" if message.role is Role.ASSISTANT else "user"
-        content = _content(message)
+        content = _said_by(request.model, message) or _content(message)
         if not content:
             continue  # the API refuses empty blocks, and they say nothing
         if merged and merged[-1]["role"] == role:
@@ -296,6 +342,21 @@ def _messages(messages: Iterable[Message]) -> list[JSONObject]:
     if merged and merged[0]["role"] == "assistant":  # a window may begin with an answer; the API wants the user first
         merged.insert(0, {"role": "user", "content": [{"type": "text", "text": "(Earlier messages are left out.)"}]})
     return merged
+
+
+def _said_by(model: str, message: Message) -> list[JSONObject] | None:
+    """The message as `model` wrote it; None when it thought nothing, or another model or vendor wrote it."""
+    signature = message.tool_calls[0].signature if message.tool_calls else None
+    if signature is None:
+        return None
+    try:
+        thought = _THOUGHT.decode(signature)
+        if thought.model != model or thought.calls != [call.id for call in message.tool_calls]:
+            return None
+        content: list[JSONObject] = msgspec.json.decode(thought.content)
+    except ValueError:
+        return None
+    return content
 
 
 def _content(message: Message) -> list[JSONObject]:

@@ -38,8 +38,8 @@ BASE_URL = "https://generativelanguage.googleapis.com"
 _CHOICE = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
 _NOTHING = msgspec.Raw()
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
-# Models from the third generation on want the signature of each step's first call back. For calls that another
-# vendor's model made there is none; this is the documented word that asks for none
+# Models from the third generation on want the signature of each step's first call back, and know only their own: we
+# keep it after the model's name. For what another model said this is the documented word that asks for none
 # (https://ai.google.dev/gemini-api/docs/thought-signatures).
 _NO_SIGNATURE = "skip_thought_signature_validator"
 _UNSIGNED_MODELS = ("gemini-1", "gemini-2")
@@ -64,14 +64,14 @@ class GeminiProvider:
         self._schemas = Encoded(plain)
 
     async def generate(self, request: LLMRequest) -> LLMResponse:
-        whole = _Answer()
+        whole = _Answer(request.model)
         answer = await self._wire.post_json(_path(request.model, "generateContent"), self._body(request), _ANSWER)
         whole.take(answer)
         whole.finish = whole.finish or "STOP"
         return self._response(request, whole)
 
     async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
-        whole = _Answer()
+        whole = _Answer(request.model)
         path = _path(request.model, "streamGenerateContent") + "?alt=sse"
         async with aclosing(self._wire.post_sse(path, self._body(request), _ANSWER)) as answers:
             async for answer in answers:
@@ -203,7 +203,8 @@ _BROKEN = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORM
 class _Answer:
     """An answer as it grows. Parts marked as thought are the model's own and not said."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        self._model = model
         self.text: list[str] = []
         self.calls: list[ToolCall] = []
         self.finish: str | None = None
@@ -225,7 +226,8 @@ class _Answer:
             if part.function_call is not None:
                 call = part.function_call
                 call_id = call.id or f"call_{new_id().hex}"
-                self.calls.append(tool_call(call_id, call.name, text_of(call.args), part.thought_signature))
+                signature = part.thought_signature and f"{self._model} {part.thought_signature}"
+                self.calls.append(tool_call(call_id, call.name, text_of(call.args), signature))
         return added
 
 
@@ -235,13 +237,12 @@ def _path(model: str, method: str) -> str:
 
 def _contents(request: LLMRequest) -> list[JSONObject]:
     """User and model in turns; neighbours of one role are one content, as the results of parallel calls must be."""
-    is_signed = not request.model.removeprefix("models/").startswith(_UNSIGNED_MODELS)
     merged: list[JSONObject] = []
     for message in request.messages:
         if message.role is Role.SYSTEM:
             continue
         role = "model" if message.role is Role.ASSISTANT else "user"
-        parts = _parts(message, is_signed)
+        parts = _parts(message, request.model)
         if not parts:
             continue
         if merged and merged[-1]["role"] == role:
@@ -251,7 +252,7 @@ def _contents(request: LLMRequest) -> list[JSONObject]:
     return merged
 
 
-def _parts(message: Message, is_signed: bool) -> list[JSONObject]:
+def _parts(message: Message, model: str) -> list[JSONObject]:
     if message.role is Role.TOOL:
         answer = {"id": message.tool_call_id, "name": message.tool_name or "tool", "response": _result(message.text)}
         return [{"functionResponse": answer}]
@@ -260,11 +261,19 @@ def _parts(message: Message, is_signed: bool) -> list[JSONObject]:
         parts.append({"text": message.text})
     for place, call in enumerate(message.tool_calls):
         part: JSONObject = {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments or {}}}
-        signature = call.signature or (_NO_SIGNATURE if is_signed and place == 0 else None)
+        signature = _signature(call, model, is_first=place == 0)
         if signature:
             part["thoughtSignature"] = signature
         parts.append(part)
     return parts
+
+
+def _signature(call: ToolCall, model: str, *, is_first: bool) -> str | None:
+    signer, _, signature = (call.signature or "").partition(" ")
+    if signer == model and signature:
+        return signature
+    is_unsigned = model.removeprefix("models/").startswith(_UNSIGNED_MODELS)
+    return _NO_SIGNATURE if is_first and not is_unsigned else None
 
 
 def _result(text: str) -> JSONObject:
