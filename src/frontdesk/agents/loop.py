@@ -116,7 +116,7 @@ class Loop:
     # The model.
 
     async def _think(self) -> LLMResponse:
-        """One call of the model. Its text goes to the contact as it comes, and is taken back when tools follow."""
+        """One call of the model. Its text goes to the contact as it comes."""
         self._check_bounds()
         begun = self._clock.monotonic()
         try:
@@ -126,8 +126,6 @@ class Loop:
             raise OutOfBounds("time") from None
         self._tokens += response.usage.input_tokens + response.usage.output_tokens
         self._put_step(response, begun)
-        if response.tool_calls:
-            self._take_back()
         return response
 
     async def _stream(self) -> LLMResponse:
@@ -209,7 +207,14 @@ class Loop:
     # The tools.
 
     async def _act(self, response: LLMResponse) -> AgentOutcome | None:
-        """Makes the calls of a response. None: the model goes on with their results."""
+        """Makes the calls of a response. None: the model goes on with their results.
+
+        What was said beside the calls is taken back: it is not the answer yet, unless nothing but a farewell to what
+        was pending is left to say.
+        """
+        is_farewell = bool(response.text.strip()) and all(call.name == ABANDON for call in response.tool_calls)
+        if not is_farewell:
+            self._take_back()
         self._messages.append(Message(Role.ASSISTANT, response.text, tool_calls=response.tool_calls))
         prepared = [self._prepare(call) for call in response.tool_calls[:CALLS_AT_ONCE]]
         prepared += [
@@ -219,9 +224,7 @@ class Loop:
         results = await self._actions.make(prepared)
         for each, result in zip(prepared, results, strict=True):
             self._note(each, result)
-        if response.text.strip() and all(call.name == ABANDON for call in response.tool_calls):
-            return self._answer(response)
-        return self._ask(response, results)
+        return self._answer(response) if is_farewell else self._ask(response, results)
 
     def _prepare(self, call: ToolCall) -> Ready | Refused:
         """Raises OutOfBounds when the model goes round in circles."""
