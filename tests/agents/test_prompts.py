@@ -18,9 +18,7 @@ DEFINITIONS = Definitions(
     tenant=Tenant(UUID(int=1), "acme", "Acme", 1, TenantSettings(languages=("en", "de"))),
     agents={"desk": AGENT, "billing": Agent("billing", "Billing", "Bills.")},
     tools={"search": ToolDefinition("search", ToolKind.KNOWLEDGE, "Searches.", {})},
-    prompts={
-        "desk": Prompt("desk", 1, "{{ agent.title }} of {{ organisation }}: {{ tools[0].name }} {{ languages }}")
-    },
+    prompts={"desk": Prompt("desk", 1, "{{ agent.title }} of {{ organisation }}: {{ tools[0].name }} {{ languages }}")},
     aliases={},
 )
 
