@@ -113,7 +113,8 @@ async def test_gemini_takes_calls_that_another_vendor_made(gemini: GeminiProvide
 
 
 async def test_geminis_retry_delay_is_in_its_details(gemini: GeminiProvider, vendor: Vendor) -> None:
-    raw = b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "x"}, {"retryDelay": "34.5s"}]}}]'
+    details = b'[{"@type": "x"}, {"retryDelay": "34.5s"}]'
+    raw = b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": %s}}]' % details
     vendor.script(Reply(status=429, raw=raw))
     with pytest.raises(ProviderRateLimited) as caught:
         await gemini.generate(LLMRequest("large", (USER,)))
@@ -165,11 +166,8 @@ async def test_calls_of_servers_that_number_them_all_zero_are_told_apart_by_id(
 
 
 async def test_a_compatible_server_may_leave_out_what_it_likes(openai: OpenAIProvider, vendor: Vendor) -> None:
-    vendor.script(
-        Reply(
-            raw=b'data: {"choices":[{"delta":{"content":"Yes"}}]}\r\n\r\ndata: {"choices":[{"finish_reason":"stop"}]}\r\n\r\n'
-        )
-    )
+    text, end = b'{"choices":[{"delta":{"content":"Yes"}}]}', b'{"choices":[{"finish_reason":"stop"}]}'
+    vendor.script(Reply(raw=b"data: %s\r\n\r\ndata: %s\r\n\r\n" % (text, end)))
     response = await streamed(openai, LLMRequest("llama", (USER,)))
     assert (response.text, response.usage.estimated) == ("Yes", True)
     assert "max_tokens" not in vendor.requests[-1].body
