@@ -53,6 +53,10 @@ _WEEK = re.compile(
 )
 # What may stand between a weekday and its week.
 _LINK = re.compile(r"^[\s,]*(?:(?:on|of|in|the|am|der|den|el|la|de|le|en|na|no|da|hari|pada)\s+)*$")
+_SAME_DAY = re.compile(r"^[\s,.]*(?:the|den|dem|der|am|el|le|dia|tanggal)?\s*$")
+_UP_TO = re.compile(
+    r"^\s*(?:-|to|until|till|through|bis|a|al|hasta|au|jusqu'au|ate|sampai|hingga)\s*(?:the|el|le|la|hari)?\s*$"
+)
 _RELATIVE = re.compile(rf"(?<!\w)(?:{one_of(RELATIVE_DAYS)})(?!\w)")
 # Spanish: "mañana" is tomorrow unless it is the morning of something.
 _MANANA = re.compile(r"(?<!\w)(?<!la )(?<!esta )manana(?!\w)")
@@ -109,7 +113,28 @@ def is_past_field(description: str) -> bool:
 def _find(text: str, folded: str, today: date, language: str, past: bool) -> list[Mention[date]]:
     found = [*_absolute(folded, today, language, past), *_relative(folded, today, language)]
     found += _weekdays(text, folded, today, language)
-    return without_overlaps(found)
+    return _joined(without_overlaps(found), folded)
+
+
+def _joined(found: list[Mention[date]], folded: str) -> list[Mention[date]]:
+    """ "Friday, 27 November" is one date, the exact one; in "Monday to Thursday" the Thursday follows the Monday."""
+    kept: list[Mention[date]] = []
+    for hit in found:
+        before = kept[-1] if kept else None
+        between = folded[before.end : hit.start] if before else ""
+        if before and _SAME_DAY.match(between) and _is_bare(before, folded) != _is_bare(hit, folded):
+            exact = hit if _is_bare(before, folded) else before
+            kept[-1] = Mention(before.start, hit.end, exact.value)
+        elif before and _UP_TO.match(between) and _is_bare(hit, folded) and hit.value < before.value:
+            weeks = -(-(before.value - hit.value).days // 7)
+            kept.append(Mention(hit.start, hit.end, hit.value + timedelta(weeks=weeks)))
+        else:
+            kept.append(hit)
+    return kept
+
+
+def _is_bare(hit: Mention[date], folded: str) -> bool:
+    return folded[hit.start : hit.end].strip(" .") in WEEKDAYS
 
 
 def _weekdays(text: str, folded: str, today: date, language: str) -> Iterator[Mention[date]]:
@@ -276,5 +301,5 @@ def _by_library(text: str, today: date, language: str) -> Iterator[Mention[date]
         return  # a language that it does not know, or a text that it stumbles over
     for written, moment, *_ in found:
         start = text.find(written)
-        if start >= 0 and any(char.isalnum() for char in written):
+        if start >= 0 and len(written) > 2 and any(char.isalpha() for char in written):  # not a bare number
             yield Mention(start, start + len(written), moment.date())

@@ -17,7 +17,7 @@ from frontdesk.llm.slots.lexicon import is_cancel, is_question, refers_back, yes
 from frontdesk.llm.slots.names import bare_name, find_names
 from frontdesk.llm.slots.numbers import find_numbers
 from frontdesk.llm.slots.places import SITE, bare_phrase, find_places, find_quoted, find_streets
-from frontdesk.llm.slots.schema import Kind, Slot, slot_of, slots_of
+from frontdesk.llm.slots.schema import Kind, Slot, slots_of
 from frontdesk.llm.slots.text import Mention, akin, fold, overlaps, stem, word_set, words
 from frontdesk.llm.slots.times import find_parts_of_day, find_times, part_of
 
@@ -252,12 +252,12 @@ def _numbers(reading: _Reading, slots: Sequence[Slot]) -> None:
     asked = next((slot for slot in slots if slot.name == reading.asked and slot.name not in reading.values), None)
     if asked is not None and left:
         reading.set(asked.name, choose_one(not_negated(left, reading.folded), reading.folded).value)
-    reading.take([hit for hit in left if not any(_address_like(hit, reading.text))])
+    reading.take([hit for hit in left if not _opens_name(hit, reading.text)])
 
 
-def _address_like(hit: Mention[float], text: str) -> list[bool]:
-    """Whether a word with a capital follows: the number may belong to a proper name."""
-    return [bool(re.match(r"\s+[A-Z][a-z]", text[hit.end : hit.end + 4]))]
+def _opens_name(hit: Mention[float], text: str) -> bool:
+    """Whether a word with a capital follows: "7 Eleven" is no seven of anything."""
+    return bool(re.match(r"\s+[A-Z][a-z]", text[hit.end : hit.end + 4]))
 
 
 def _evidence(hit: Mention[float], slot: Slot, folded: str) -> float:
@@ -362,9 +362,3 @@ def _typed(slot: Slot, value: Any) -> Any:
     if slot.schema.get("type") == "string" or "type" not in slot.schema:
         return f"{value:g}"
     return value
-
-
-def asked_slot(schema: Mapping[str, Any], parameter: str) -> Slot | None:
-    """The slot of one parameter of the schema, None when it has no such parameter."""
-    inner = (schema.get("properties") or {}).get(parameter)
-    return slot_of(parameter, dict(inner)) if isinstance(inner, Mapping) else None

@@ -36,7 +36,7 @@ _MORE = {
     "pt": {"uma": 1, "duas": 2, "um par": 2, "uma duzia": 12, "dezasseis": 16, "dezassete": 17, "dezanove": 19},
     "id": {"sebelas": 11, "seratus": 100, "seorang": 1, "sebuah": 1},
 }
-_FIGURES = re.compile(r"(?<![\w.,:/])[-+]?\d{1,12}(?:([.,])\d{1,6})?(?![\w:/]|[.,]\d)|(?<!\w)\d{1,3}(?=(?:x|°)(?!\w))")
+_FIGURES = re.compile(r"(?<![\w.,:/])[-+]?\d{1,12}(?:([.,])\d{1,6})?(?![\w:/]|[.,]\d)|(?<!\w)\d{1,3}(?=x(?!\w))")
 # English says "one" for things too: "the first one", "that one". Those are not numbers.
 _PRONOUN = re.compile(r"\b(?:the|that|this|which|any|another|no|each|every|first|second|third|last|next|other)\s+one\b")
 

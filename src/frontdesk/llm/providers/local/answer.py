@@ -24,8 +24,8 @@ _MONEY = re.compile(
 _EXPECTED = (
     (
         re.compile(
-            r"\b(?:cost|costs|price|prices|fees?|charge|how much|cuesta|precio|kostet|kosten|preis|coute|prix|tarif|custa|"
-            r"preco|harga|biaya)\b"
+            r"\b(?:cost|costs|price|prices|fees?|charge|how much|cuesta|precio|kostet|kosten|preis|coute|prix|tarif|"
+            r"custa|preco|harga|biaya)\b"
         ),
         _MONEY,
     ),

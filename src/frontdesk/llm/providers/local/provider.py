@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 
+import msgspec
+
 from frontdesk.core.clock import Clock
 from frontdesk.core.json import dumps_text
 from frontdesk.llm.providers.local import phrases
@@ -44,18 +46,39 @@ SWITCHES, SWITCHES_THOUGH_ANSWERED = 0.62, 0.85
 CLOSE, CLOSE_TOOLS, PER_VALUE, TIE = 0.15, 3, 0.05, 0.03
 _CHUNK = re.compile(r"\s*\S+\s*")
 _ELLIPTICAL = re.compile(
-    r"^(?:and|or|what\s+about|how\s+about|y|e|und|oder|et|ou|dan|atau|que\s+tal|was\s+ist\s+mit|wie\s+sieht\s+es|qu'en\s+est-il|et\s+pour|bagaimana\s+(?:dengan|kalau))\b"
+    r"^(?:and|or|what\s+about|how\s+about|y|e|und|oder|et|ou|dan|atau|que\s+tal|was\s+ist\s+mit|wie\s+sieht\s+es|"
+    r"qu'en\s+est-il|et\s+pour|bagaimana\s+(?:dengan|kalau))\b"
 )
 _ELLIPTICAL_WORDS = 7
 _DAYS = frozenset(stem(day) for day in (*WEEKDAYS, *MONTHS, *RELATIVE_DAYS))
 _STOPS = re.compile(r"\b(?:cancel|absag|stornier|annul|desmarc|batal|anular)\w*")
 
 
-class _Said:
+class _Said(msgspec.Struct, frozen=True):
     """What the provider says: text, calls, and whether it admits that it has no answer."""
 
-    def __init__(self, text: str = "", calls: Sequence[ToolCall] = (), *, unsure: bool = False) -> None:
-        self.text, self.calls, self.unsure = text, tuple(calls), unsure
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    unsure: bool = False
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """What a message may take up: the contact's message before it, and the desk's last one if it asks something.
+
+    One that asks nothing ("You are booked for Friday") is over: its values must not slip into the next call.
+    """
+
+    message: str = ""
+    offer: str = ""
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> "_Before":
+        spoken = [message for message in messages if message.role in (Role.USER, Role.ASSISTANT)]
+        last = spoken[-1] if spoken else None
+        return cls(
+            next((message.text for message in reversed(spoken) if message.role is Role.USER), ""),
+            last.text if last is not None and last.role is Role.ASSISTANT and "?" in last.text else "",
+        )
 
 
 class LocalProvider:
@@ -109,19 +132,15 @@ class LocalProvider:
             calls = [call for message in request.messages[asked_at:] for call in message.tool_calls]
             return await self._answer(text, results, calls, situation)
         tools = () if request.tool_choice == "none" else tuple(tool for tool in request.tools if tool.kind != CONTROL)
-        before = [
-            message.text for message in request.messages[:asked_at] if message.role in (Role.USER, Role.ASSISTANT)
-        ]
-        earlier = next((each.text for each in reversed(request.messages[:asked_at]) if each.role is Role.USER), "")
-        return await self._turn(text, tools, situation, before[::-1], earlier, must=request.tool_choice == "required")
+        before = _Before.of(request.messages[:asked_at])
+        return await self._turn(text, tools, situation, before, must=request.tool_choice == "required")
 
     async def _turn(
         self,
         text: str,
         tools: tuple[ToolSpec, ...],
         situation: Situation,
-        before: list[str],
-        earlier: str,
+        before: _Before,
         *,
         must: bool,
     ) -> _Said:
@@ -141,14 +160,14 @@ class LocalProvider:
         knowledge = next((tool for tool in tools if tool.kind == KNOWLEDGE), None)
         enough = CALLS_FOR_QUESTION if knowledge is not None and is_question(text) else CALLS
         if best is not None and (best.score >= enough or (must and knowledge is None)):
-            return _Said(calls=[await self._call(best.tool, text, situation, before)])
+            return _Said(calls=(await self._call(best.tool, text, situation, before),))
         if is_beyond(text) and not must:
             return _Said(phrases.say(phrases.CANNOT, language), unsure=True)
         if pending is not None and pending_tool is not None and not is_question(text):
-            return _Said(calls=[_called(pending_tool, pending.arguments)])  # not an answer: the runner asks again
+            return _Said(calls=(_called(pending_tool, pending.arguments),))  # not an answer: the runner asks again
         if knowledge is not None:
-            query = _in_full(without_greeting(text), earlier)
-            return _Said(calls=[_called(knowledge, {_query_parameter(knowledge): query[:500]})])
+            query = _in_full(without_greeting(text), before.message)
+            return _Said(calls=(_called(knowledge, {_query_parameter(knowledge): query[:500]}),))
         return _Said(phrases.say(phrases.NOT_UNDERSTOOD, language), unsure=True)
 
     async def _continued(
@@ -158,7 +177,7 @@ class LocalProvider:
         confirms = _confirms_stop(text, pending, tool)
         if is_cancel(text) and not confirms:
             return _Said(
-                phrases.say(phrases.ABANDONED, situation.language), [ToolCall(f"local-{ABANDON}", ABANDON, {}, "{}")]
+                phrases.say(phrases.ABANDONED, situation.language), (ToolCall(f"local-{ABANDON}", ABANDON, {}, "{}"),)
             )
         found = await asyncio.to_thread(
             extract,
@@ -179,7 +198,7 @@ class LocalProvider:
             return None
         if own < CALLS_FOR_QUESTION and _asks_something_else(text, tool, is_answered=pending.asked in found):
             return None
-        return _Said(calls=[_called(tool, pending.arguments | found)])
+        return _Said(calls=(_called(tool, pending.arguments | found),))
 
     async def _best(
         self, text: str, fits: Sequence[Fit], tools: Sequence[ToolSpec], situation: Situation
@@ -198,14 +217,14 @@ class LocalProvider:
         tied = [fit for fit in scored if fit.score >= max(each.score for each in scored) - TIE]
         return min(tied, key=lambda fit: tools.index(fit.tool))  # the agent names its main tool first
 
-    async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: Sequence[str]) -> ToolCall:
+    async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: _Before) -> ToolCall:
         found = await asyncio.to_thread(
             extract,
             tool.parameters,
             text,
             now=situation.now,
             language=situation.language,
-            context=before[:4],
+            context=(before.offer,) if before.offer else (),
             region=self._region,
         )
         return _called(tool, found)
