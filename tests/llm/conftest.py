@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from tests.vendors.plugin import vendor as vendor
 
 
 class MovableClock:
