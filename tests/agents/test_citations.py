@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontdesk.agents.citations import MarkerFilter, References, cite, shifted, without_markers
+from frontdesk.agents.citations import MarkerFilter, References, cite, without_markers
 from frontdesk.knowledge.models import Passage
 
 TEXT = "Visitors come from 14:00 to 19:00. Children need company. Pets stay outside."
@@ -86,6 +86,5 @@ def test_a_passage_found_twice_has_one_number() -> None:
     assert list(references.passages) == [1, 2]
 
 
-def test_an_answer_behind_another_has_its_markers_moved() -> None:
-    assert shifted("A [1]. B [2][1].", 3) == "A [4]. B [5][4]."
+def test_an_earlier_answer_is_read_without_its_markers() -> None:
     assert without_markers("A [1]. B[2].") == "A. B."

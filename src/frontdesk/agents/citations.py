@@ -83,11 +83,6 @@ def citations(text: str, cited: Sequence[Passage]) -> tuple[Citation, ...]:
     return tuple(_citation(passage, claims.get(number, [])) for number, passage in enumerate(cited, 1))
 
 
-def shifted(text: str, by: int) -> str:
-    """Markers moved up, for an answer that is put behind another one which has `by` citations."""
-    return _MARKER.sub(lambda found: found[0].replace(found[1], str(int(found[1]) + by)), text) if by else text
-
-
 def without_markers(text: str) -> str:
     """An earlier answer as history: its numbers stand for nothing any more."""
     return _MARKER.sub("", text)
