@@ -48,7 +48,7 @@ QUESTIONS = {
     ("billing.md", "Refunds"): "I paid too much, when do I get my money back?",
     ("blood-test-preparation.md", "Do I need to fast?"): "How long do I fast before a cholesterol test?",
     ("blood-test-preparation.md", "Coffee, tea, alcohol and smoking"): "May I drink coffee before the blood test?",
-    ("blood-test-preparation.md", "Medicines before a blood test"): "Do I take my thyroid tablets before the blood test?",
+    ("blood-test-preparation.md", "Medicines before a blood test"): "Do I take thyroid tablets before the blood test?",
     ("blood-test-preparation.md", "Sport"): "Can I exercise on the day before the blood test?",
     ("blood-test-preparation.md", "At the laboratory"): "What do I bring to the laboratory?",
     ("blood-test-preparation.md", "After the test"): "I have a bruise after the blood test, is that bad?",

@@ -27,6 +27,7 @@ class ToolReader:
         self._secrets = secrets
         self._templates = templates
         self._problems = problems
+        self._functions: dict[Path, set[str] | None] = {}
 
     def tool(self, name: str, form: ToolForm, at: Located) -> ToolDefinition | None:
         """None when it is of no kind, or of several."""
@@ -78,15 +79,20 @@ class ToolReader:
         path = self._folder / python.file
         if not path.resolve().is_relative_to(self._folder.resolve()) or path.suffix != ".py":
             self._problems.add(at.file, line, f"`{python.file}` is no `*.py` file inside the tenant's folder")
-        elif not path.is_file():
+            return
+        if not path.is_file():
             known = [f"tools/{other.name}" for other in (self._folder / "tools").glob("*.py")]
             self._problems.add(at.file, line, f"there is no file `{python.file}`; {did_you_mean(python.file, known)}")
-        elif (functions := self._functions(path)) is not None and python.function not in functions:
+            return
+        if path not in self._functions:
+            self._functions[path] = self._read_functions(path)
+        functions = self._functions[path]
+        if functions is not None and python.function not in functions:
             near = did_you_mean(python.function, functions)
             line = at.line(("python", "function"))
             self._problems.add(at.file, line, f"`{python.file}` has no function `{python.function}`; {near}")
 
-    def _functions(self, path: Path) -> set[str] | None:
+    def _read_functions(self, path: Path) -> set[str] | None:
         """Public functions of the file; None when it can't be read."""
         source = read_text(path, str(path), self._problems)
         if source is None:
