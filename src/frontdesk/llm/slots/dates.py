@@ -12,10 +12,9 @@ The rules, so that a reader can foresee the answer (weeks begin on Monday; the a
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 
-from dateparser.search import search_dates
 from rapidfuzz.distance import OSA
 
 from frontdesk.llm.slots.calendar_words import (
@@ -101,7 +100,10 @@ def find_dates(text: str, today: date, language: str, *, past: bool = False) -> 
             for hit in _find(text, mended, today, language, past)
         ]
     if not found and language not in LANGUAGES:
-        found = list(_by_library(text, today, language))
+        # Here, not above: importing dateparser costs 0.4 s, which a start without such languages need not pay.
+        from frontdesk.llm.slots.other_languages import find_dates_by_library  # noqa: PLC0415
+
+        found = find_dates_by_library(text, today, language)
     return found
 
 
@@ -291,15 +293,3 @@ def _mended(folded: str) -> str | None:
         if 0 < distance <= (2 if len(name) >= 8 else 1):
             return f"{folded[: word.start]}{name}{folded[word.end :]}"
     return None
-
-
-def _by_library(text: str, today: date, language: str) -> Iterator[Mention[date]]:
-    settings = {"RELATIVE_BASE": datetime(today.year, today.month, today.day), "PREFER_DATES_FROM": "future"}
-    try:
-        found = search_dates(text[:300], languages=[language], settings=settings) or ()
-    except (ValueError, RecursionError, OverflowError, TypeError, AttributeError, KeyError, IndexError):
-        return  # a language that it does not know, or a text that it stumbles over
-    for written, moment, *_ in found:
-        start = text.find(written)
-        if start >= 0 and len(written) > 2 and any(char.isalpha() for char in written):  # not a bare number
-            yield Mention(start, start + len(written), moment.date())
