@@ -17,6 +17,8 @@ from frontdesk.db import Database
 from frontdesk.db.database import APP_ROLE
 from frontdesk.db.migrate import migrate
 
+pytest_plugins = ["tests.served", "tests.vendors.plugin"]
+
 IN_CI = os.environ.get("CI") == "true"
 
 

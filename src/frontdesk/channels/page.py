@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from pathlib import Path
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -12,18 +11,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from frontdesk.agents.models import Tenant
+from frontdesk.console import CONTENT_SECURITY_POLICY, STATIC
 from frontdesk.core.json import dumps
 from frontdesk.knowledge.service import Knowledge
 
 TenantNamed = Callable[[str], Awaitable[Tenant]]
 
-STATIC = Path(__file__).parents[1] / "console" / "static"
 _CONTEXT_CHARS = 600
 
-# Nothing inline, nothing from elsewhere: what a contact or a model writes can't become a program.
 _PAGE_HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
@@ -46,7 +43,7 @@ def build_router(
 
     @router.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
-        return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
+        return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
 
     @router.get("/static/{path:path}", include_in_schema=False)
     async def static(path: str, request: Request) -> Response:

@@ -84,14 +84,16 @@ class Answering:
             live.say(TextDelta(draft.text))
             return draft
         waiting = Waiting.decode(turn.pending)
+        steps = await self._steps(turn)
         said = tuple(spoken.text for spoken in turn.history if spoken.author is Author.CONTACT)
         state = RouteState(waiting.calls, waiting.clarification, turn.agent, said)
         decision = await self._supervisor.route(turn.message, definitions, state, turn.turn_id, rows)
+        decision = as_begun(decision, steps, turn.message, definitions)
         if decision.clarify is not None:
             draft = asked_back(decision, waiting, decision.clarify)
             live.say(TextDelta(draft.text))
             return draft
-        return await self._answered(turn, definitions, decision, waiting, live, rows, worker)
+        return await self._answered(turn, definitions, decision, waiting, steps, live, rows, worker)
 
     def failed(self, turn: TurnInput, error_code: str, decision: Decision | None = None) -> Draft:
         """The explicit failure, in the contact's language as far as it is known; a person is asked to look at it."""
@@ -107,12 +109,20 @@ class Answering:
             error_code=error_code,
         )
 
+    async def _steps(self, turn: TurnInput) -> tuple[Step, ...]:
+        """What an earlier attempt, whose worker died, has done and must not be done again."""
+        if turn.attempt == 1:
+            return ()
+        async with self._db.scope(turn.tenant_id) as scope:
+            return tuple(await self._store.steps(scope, turn.turn_id))
+
     async def _answered(
         self,
         turn: TurnInput,
         definitions: Definitions,
         decision: Decision,
         waiting: Waiting,
+        steps: tuple[Step, ...],
         live: TurnLive,
         rows: list[LedgerRow],
         worker: UUID,
@@ -121,7 +131,7 @@ class Answering:
         opening = texts.said(texts.ANEW, decision.language) + "\n\n" if turn.damaged else ""
         if opening:
             voices.speaks(0, TextDelta(opening))
-        outcomes = await self._run_agents(turn, definitions, decision, waiting, voices, rows, worker)
+        outcomes = await self._run_agents(turn, definitions, decision, waiting, steps, voices, rows, worker)
         good = [outcome for outcome in outcomes if outcome.error_code is None]
         if not good:
             return self.failed(turn, outcomes[0].error_code or "AGENT_FAILED", decision)
@@ -158,15 +168,12 @@ class Answering:
         definitions: Definitions,
         decision: Decision,
         waiting: Waiting,
+        steps: tuple[Step, ...],
         voices: Voices,
         rows: list[LedgerRow],
         worker: UUID,
     ) -> list[AgentOutcome]:
         """One outcome per agent, in order. An agent's failure is an outcome; an exception cancels its siblings."""
-        steps: tuple[Step, ...] = ()
-        if turn.attempt > 1:
-            async with self._db.scope(turn.tenant_id) as scope:
-                steps = tuple(await self._store.steps(scope, turn.turn_id))
 
         async def record_step(step: Step) -> None:
             if not await self._store.record_step(turn, worker, step):
@@ -201,6 +208,15 @@ class Answering:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed  # the first says it all: its siblings were cancelled
         return [task.result() for task in tasks]
+
+
+def as_begun(decision: Decision, steps: Sequence[Step], message: str, definitions: Definitions) -> Decision:
+    """An attempt that resumes another goes on with the agents that had begun: only they know what they did."""
+    begun = dict.fromkeys(step.agent for step in steps if step.agent in definitions.agents)
+    if not begun or set(begun) <= {intent.agent for intent in decision.intents}:
+        return decision
+    kept = tuple(Intent(agent, 1.0, message) for agent in begun)
+    return msgspec.structs.replace(decision, intents=kept, clarify=None, reason="resumed by the agents that had begun")
 
 
 def alarmed(alarm: Alarm, definitions: Definitions) -> Draft:

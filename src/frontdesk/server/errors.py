@@ -26,9 +26,6 @@ from frontdesk.core.errors import (
 
 log = structlog.get_logger()
 
-# What a caller may read in production of a failure that is ours: the code stays, the sentence is general.
-_GENERIC = "Something went wrong on our side. The correlation id tells us what."
-
 
 class ErrorRenderer:
     """Renders every failure of every route in the one format."""
@@ -40,7 +37,7 @@ class ErrorRenderer:
     def body(self, error: FrontdeskError, correlation_id: str) -> dict[str, Any]:
         hidden = self._hide_details and error.status >= 500 and error.status != 503
         body: dict[str, Any] = {
-            "detail": _GENERIC if hidden else error.detail,
+            "detail": unforeseen().detail if hidden else error.detail,
             "error_code": error.error_code,
             "timestamp": iso(self._clock.now()),
             "correlation_id": correlation_id,
@@ -80,6 +77,10 @@ class ErrorRenderer:
             response.headers.update(error.headers or {})
             return response
 
+        async def unforeseen_by_us(request: Request, error: Exception) -> Response:
+            return self.response(unforeseen(), request.state.correlation_id)  # the middleware logs it
+
+        app.add_exception_handler(Exception, unforeseen_by_us)
         app.add_exception_handler(FrontdeskError, foreseen)
         app.add_exception_handler(RequestValidationError, unreadable)
         app.add_exception_handler(HTTPException, by_starlette)
@@ -110,4 +111,9 @@ def _of_status(error: HTTPException) -> FrontdeskError:
         case status if status < 500:
             return Malformed("The request can't be read.")
         case _:
-            return FrontdeskError("Something went wrong on our side.")
+            return unforeseen()
+
+
+def unforeseen() -> FrontdeskError:
+    """What a caller reads of a failure that nobody foresaw."""
+    return FrontdeskError("Something went wrong on our side. The correlation id tells us what.")

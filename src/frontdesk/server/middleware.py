@@ -6,9 +6,8 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.ids import new_id
-from frontdesk.server.errors import ErrorRenderer
+from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
 
 # Letters, digits and a few marks, as ids and trace parents have them: nothing that could break a log line.
@@ -33,23 +32,26 @@ class Surroundings:
         scope.setdefault("state", {})["correlation_id"] = correlation_id
         header = (b"x-correlation-id", correlation_id.encode())
         status = 0
+        is_answered = False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), header, (b"x-content-type-options", b"nosniff")]
             await send(message)
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         begun = perf_counter()
         try:
             await self._app(scope, receive, answer)
         except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
             log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
-            if status:
+            if not status:
+                response = self._errors.response(unforeseen(), correlation_id)
+                await response(scope, receive, answer)
+            elif not is_answered:
                 raise  # too late for an answer: the connection is cut, and the client sees that
-            response = self._errors.response(FrontdeskError("Something went wrong on our side."), correlation_id)
-            await response(scope, receive, answer)
         finally:
             route = _route(scope)
             self._metrics.requests.labels(route, f"{status // 100}xx").inc()
