@@ -269,9 +269,9 @@ async def test_a_small_tenant_among_large_ones_gets_its_best_and_a_large_one_too
     await knowledge.ingest(tenant_id, CLINIC)
     query = "When are visitors welcome?"
     alone = await knowledge.search(tenant_id, query, top_k=4, min_score=-1)
-    # Twelve thousand of another tenant, each nearer to the query than anything of the small one.
+    # Six thousand of another tenant, each nearer to the query than anything of the small one.
     target = (await embedder.embed([query]))[0]
-    noise = np.random.default_rng(7).normal(0, 0.02, (12_000, 384)).astype(np.float32)
+    noise = np.random.default_rng(7).normal(0, 0.02, (6000, 384)).astype(np.float32)
     crowd = (target + noise) / np.linalg.norm(target + noise, axis=1, keepdims=True)
     await many_passages(database, other_tenant_id, list(crowd.astype(np.float16)))
     assert await knowledge.search(tenant_id, query, top_k=4, min_score=-1) == alone
