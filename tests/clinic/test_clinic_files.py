@@ -46,6 +46,7 @@ QUESTIONS = {
     ("billing.md", "Reminders and late payment"): "What does a payment reminder cost?",
     ("billing.md", "Missed appointments"): "What do I pay for a missed appointment?",
     ("billing.md", "Refunds"): "I paid too much, when do I get my money back?",
+    ("blood-test-preparation.md", ""): "How do I prepare for a blood test?",
     ("blood-test-preparation.md", "Do I need to fast?"): "How long do I fast before a cholesterol test?",
     ("blood-test-preparation.md", "Coffee, tea, alcohol and smoking"): "May I drink coffee before the blood test?",
     ("blood-test-preparation.md", "Medicines before a blood test"): "Do I take thyroid tablets before the blood test?",
