@@ -21,6 +21,7 @@ _SECOND_STRONG, _SECOND_WEAK = 0.5, 0.25
 _NOW = 0.5
 _TAKEN_AWAY = {"past": 0.8, "if": 0.5, "question": 0.5, "booking": 0.5, "unreal": 1.0, "mild": 0.4}
 _REACH_OF_NEGATION = 3  # words between a negation and what it negates
+_SPOKEN = 0.67  # share of the best language's known words that another language must know to be read too
 _LONGEST = 400  # words of a message that are weighed: more is no call for help
 
 
@@ -54,10 +55,10 @@ class Guard:
         return self._tenants_words(words, lexicons, settings) or _human(words, lexicons)
 
     def _spoken(self, words: list[str]) -> list[Lexicon]:
-        """The languages that the message may be in: those that know at least half as many of its words as the best."""
+        """The languages that the message may be in: those that know nearly as many of its words as the best."""
         known = [(lexicon.knows(words), lexicon) for lexicon in self._lexicons]
         most = max(count for count, _ in known)
-        return [lexicon for count, lexicon in known if count * 2 >= most]
+        return [lexicon for count, lexicon in known if count >= most * _SPOKEN]
 
     def _tenants_words(self, words: list[str], lexicons: list[Lexicon], settings: TenantSettings) -> Alarm | None:
         for language, phrases in settings.emergency.words.items():

@@ -22,6 +22,7 @@ FOLDER = Path(__file__).parent / "lexicons"
 
 _SHORTEST_TYPO = 5  # letters of a word that may be misspelt; shorter ones have too many neighbours
 _FOUR_LETTERS = 4  # … but for two swapped letters
+_LONG = 9  # letters of a word that may have two mistakes
 
 
 class Phrase(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class Lexicon:
         self.language = language
         self.negation_after: int = body.get("negation_after", 0)
         self._sets = {name: words.split() for name, words in body["sets"].items()}
-        self.shorthand: dict[str, str] = body.get("shorthand", {})
+        self.shorthand = {fold(short): words for short, words in body.get("shorthand", {}).items()}
         self.common = frozenset(body["common"].split())
         danger = [
             self._phrase(source, kind, weight)
@@ -131,14 +132,12 @@ class Lexicon:
 
     def _vocabulary(self, spellings: list[str]) -> tuple[frozenset[str], dict[str, list[str]]]:
         """Words that are not to be corrected, and words to correct to by their first letter."""
-        indexes = [self._danger, self._human]
-        danger = {w for index in indexes for phrase in index.phrases for w in phrase.words} | set(spellings)
-        scopes = {w for index in self._scopes.values() for phrase in index.phrases for w in phrase.words}
+        indexes = [self._danger, self._human, *self._scopes.values()]
+        known = {word for index in indexes for phrase in index.phrases for word in phrase.words}
         by_letter: dict[str, list[str]] = {}
-        for word in sorted(danger):
-            if len(word) >= _FOUR_LETTERS:
-                by_letter.setdefault(word[0], []).append(word)
-        return frozenset(danger | scopes | self.common), by_letter
+        for word in sorted(spellings):
+            by_letter.setdefault(word[0], []).append(word)
+        return frozenset(known) | self.common | frozenset(spellings), by_letter
 
     def _spelt(self, word: str) -> str:
         if len(word) < _FOUR_LETTERS or not word.isalpha():
@@ -149,7 +148,7 @@ class Lexicon:
             if short < _SHORTEST_TYPO:
                 most = 1 if sorted(word) == sorted(known) else 0
             else:
-                most = 1 if short < 8 else 2
+                most = 1 if short < _LONG else 2
             if abs(len(known) - len(word)) > most or known == word:
                 continue
             distance = OSA.distance(word, known, score_cutoff=most)
