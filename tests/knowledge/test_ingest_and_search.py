@@ -102,6 +102,19 @@ async def test_only_what_changed_is_read_again(knowledge: Knowledge, tenant_id: 
     assert counts(await knowledge.ingest(tenant_id, changed, chunk_tokens=100)) == (0, 3, 0, 0)
 
 
+async def test_a_long_document_is_stored_whole_in_order(
+    knowledge: Knowledge, database: Database, tenant_id: UUID
+) -> None:
+    text = "\n\n".join(f"Room {number} is on floor {number // 20}, behind door {number % 7}." for number in range(700))
+    report = await knowledge.ingest(tenant_id, [Source("rooms.txt", text.encode())], chunk_tokens=16, chunk_overlap=0)
+    assert report.passages > 500
+    async with database.scope(tenant_id) as scope:
+        rows = await scope.fetch("SELECT place, text FROM passages ORDER BY place")
+    assert [row["place"] for row in rows] == list(range(report.passages))
+    assert "\n\n".join(row["text"] for row in rows) == text
+    assert (await word_counts(database, tenant_id))["room"] == report.passages
+
+
 async def test_what_is_gone_goes_only_when_asked(knowledge: Knowledge, database: Database, tenant_id: UUID) -> None:
     await knowledge.ingest(tenant_id, CLINIC)
     assert counts(await knowledge.ingest(tenant_id, CLINIC[:1])) == (0, 0, 1, 0)

@@ -14,7 +14,7 @@ LANGUAGE plpgsql STABLE ROWS 5 SECURITY DEFINER SET search_path = public, pg_tem
 SET enable_seqscan = off
 -- Goes on through the index until enough passages are the tenant's own.
 SET hnsw.iterative_scan = strict_order
-SET hnsw.ef_search = 100
+SET hnsw.ef_search = 200
 SET hnsw.max_scan_tuples = 50000
 AS $$
 DECLARE

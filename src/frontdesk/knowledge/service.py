@@ -30,6 +30,7 @@ READING = 1
 MAX_RESULTS = 50
 MAX_AROUND = 10_000
 _NAMES_AT_ONCE = 1000
+_PASSAGES_AT_ONCE = 500  # a second or so of indexing, far below a statement's time limit
 
 Progress = Callable[[int, int, str], None]
 
@@ -159,10 +160,16 @@ class Knowledge:
         """How many passages it has now."""
         extract, chunks, texts = await asyncio.to_thread(self._read, source, settings)
         vectors = await self._embedder.embed(texts)
+        passages = [
+            store.NewPassage(place, piece, extract.text[piece.start : piece.end], text, vector)
+            for place, (piece, text, vector) in enumerate(zip(chunks, texts, vectors, strict=True))
+        ]
         async with self._db.scope(tenant_id) as scope:
             await store.lock(scope)
             await store.remove(scope, source.name)
-            await store.insert(scope, source.name, fingerprint, extract, chunks, texts, vectors)
+            document_id = await store.insert_document(scope, source.name, fingerprint, extract)
+            for start in range(0, len(passages), _PASSAGES_AT_ONCE):
+                await store.insert_passages(scope, document_id, passages[start : start + _PASSAGES_AT_ONCE])
         return len(chunks)
 
     def _read(self, source: Source, settings: ChunkSettings) -> tuple[Extract, list[Chunk], list[str]]:

@@ -1,6 +1,7 @@
 """Documents, passages and the words' counts in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any  # asyncpg's rows are untyped
 from uuid import UUID
 
@@ -10,6 +11,15 @@ from frontdesk.db import TenantScope
 from frontdesk.embedding import Vectors
 from frontdesk.knowledge.models import Chunk, DocumentEntry, Excerpt, Extract, Passage
 from frontdesk.knowledge.words import searchable
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassage:
+    place: int  # in its document, from 0
+    chunk: Chunk
+    text: str  # the quote
+    found_by: str  # the quote with title and headings
+    vector: Vectors
 
 
 async def lock(scope: TenantScope) -> None:
@@ -76,16 +86,7 @@ async def remove(scope: TenantScope, name: str) -> bool:
     return await scope.fetchval(query, scope.tenant_id, name) is not None
 
 
-async def insert(
-    scope: TenantScope,
-    name: str,
-    fingerprint: str,
-    extract: Extract,
-    chunks: Sequence[Chunk],
-    texts: Sequence[str],
-    vectors: Vectors,
-) -> None:
-    """A document with its passages; `texts` are what the passages are found by. The caller holds the lock."""
+async def insert_document(scope: TenantScope, name: str, fingerprint: str, extract: Extract) -> UUID:
     document_id = new_id()
     query = """
         INSERT INTO documents (tenant_id, id, name, title, media_type, fingerprint, text)
@@ -94,6 +95,11 @@ async def insert(
     await scope.execute(
         query, scope.tenant_id, document_id, name, extract.title, extract.media_type, fingerprint, extract.text
     )
+    return document_id
+
+
+async def insert_passages(scope: TenantScope, document_id: UUID, passages: Sequence[NewPassage]) -> None:
+    """With their words' counts. The caller holds the lock."""
     query = """
         WITH passage AS (
             INSERT INTO passages (tenant_id, id, document_id, place, heading, start_at, end_at, text, embedding, words)
@@ -119,14 +125,14 @@ async def insert(
         query,
         scope.tenant_id,
         document_id,
-        [new_id() for _ in chunks],
-        list(range(len(chunks))),
-        [chunk.heading for chunk in chunks],
-        [chunk.start for chunk in chunks],
-        [chunk.end for chunk in chunks],
-        [extract.text[chunk.start : chunk.end] for chunk in chunks],
-        [_literal(vector) for vector in vectors],
-        [searchable(text) for text in texts],
+        [new_id() for _ in passages],
+        [passage.place for passage in passages],
+        [passage.chunk.heading for passage in passages],
+        [passage.chunk.start for passage in passages],
+        [passage.chunk.end for passage in passages],
+        [passage.text for passage in passages],
+        [_literal(passage.vector) for passage in passages],
+        [searchable(passage.found_by) for passage in passages],
     )
 
 
