@@ -64,7 +64,7 @@ class Runner:
             steps=steps,
             turn=turn,
             agent=agent,
-            alias=alias,
+            alias=self._gateway.available(alias),
             tools={name: bound[name] for name in agent.tools if name in bound},
             instructions=self._instructions(definitions, agent),
             emit=emit,

@@ -94,6 +94,15 @@ class Gateway:
         """Text as it comes, `Restart` where an answer begins anew, the response last. Close it (`aclosing`)."""
         return self._deltas(call, request, streamed=True)
 
+    def available(self, alias: Alias, *, without: str | None = None) -> Alias:
+        """The alias with the targets that can be called here: of configured providers, `without` one of them."""
+        targets = tuple(
+            target
+            for target in alias.targets
+            if target.provider in self._providers and target.provider != without
+        )
+        return msgspec.structs.replace(alias, targets=targets)
+
     def breakers(self) -> list[BreakerView]:
         """Every target that was called lately, by name."""
         return [

@@ -1,20 +1,187 @@
-"""TEMP facade."""
+"""The supervisor as turns see it: the guard, the router with its classifier and model, and fitting the classifier."""
+
+import asyncio
+from collections.abc import Sequence
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from cachetools import LRUCache
+
 from frontdesk.agents.models import Definitions
-from frontdesk.supervisor.models import *
+from frontdesk.core.clock import Clock
+from frontdesk.core.errors import ProviderError, RateLimited
+from frontdesk.db import Database
+from frontdesk.embedding.types import Embedder
+from frontdesk.llm.gateway import Call, Gateway
+from frontdesk.llm.ledger import LedgerRow
+from frontdesk.supervisor import store
+from frontdesk.supervisor.asking import Verdict, routing_request, verdict_of
+from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged
+from frontdesk.supervisor.fit import Example, fingerprint, fit
+from frontdesk.supervisor.guard import Guard
+from frontdesk.supervisor.language import Languages
+from frontdesk.supervisor.models import Alarm, Decision, RouteState
+from frontdesk.supervisor.router import Patterns, Route, Score
+from frontdesk.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+LOCAL = "local"
+ROUTING_ALIASES = ("fast", "smart")
+_TENANTS, _SCORES = 64, 20_000
+# More texts at once than this are scored off the event loop.
+_AT_ONCE = 2
+
+
 class Supervisor:
-    def __init__(self, db, embedder, gateway, metrics): 
-        self.e=embedder
-    def guard(self, m, d): return None
-    def language(self, m): return "en"
-    async def route(self, message, definitions, state, turn_id, rows):
-        v = await self.e.embed([message])
-        best=(-1,None)
-        for a in definitions.agents.values():
-            ex = await self.e.embed(list(a.examples) or [a.description])
-            sc=float((ex@v[0]).max())
-            best=max(best,(sc,a.name))
-        if state.pending and best[0]<0.7: 
-            return Decision(Stage.PENDING,"pending",(Intent(state.pending[-1].agent,1.0,message),))
-        return Decision(Stage.EMBEDDING,"temp",(Intent(best[1],best[0],message),))
-    async def fit(self, definitions): return False
+    """Decides which agents answer. Keeps nothing that a restart would lose."""
+
+    def __init__(
+        self,
+        db: Database,
+        embedder: Embedder,
+        gateway: Gateway,
+        guard: Guard,
+        languages: Languages,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._db = db
+        self._embedder = embedder
+        self._gateway = gateway
+        self._guard = guard
+        self._languages = languages
+        self._clock = clock
+        self._patterns = Patterns()
+        # By tenant and version of its definitions; None: the tenant has none.
+        self._classifiers: LRUCache[tuple[UUID, int], Classifier | None] = LRUCache(_TENANTS)
+        self._scores: LRUCache[tuple[UUID, int, str], Score] = LRUCache(_SCORES)
+        self._hits = metrics.cache.labels("intents", "hit")
+        self._misses = metrics.cache.labels("intents", "miss")
+
+    def guard(self, message: str, definitions: Definitions) -> Alarm | None:
+        """An emergency, else an explicit wish for a human, else None. Local, a millisecond."""
+        return self._guard.check(message, definitions.tenant.settings)
+
+    def language(self, message: str, languages: Sequence[str], history: Sequence[str] = ()) -> str:
+        """Of the message; a short one is read with the one before it."""
+        return self._languages.detect(message, languages, history)
+
+    async def route(
+        self, message: str, definitions: Definitions, state: RouteState, turn_id: UUID, rows: list[LedgerRow]
+    ) -> Decision:
+        settings = definitions.tenant.settings
+
+        async def classify(texts: Sequence[str]) -> list[Score] | None:
+            return await self._scored(texts, definitions)
+
+        async def ask() -> tuple[Verdict, bool] | None:
+            return await self._asked(message, definitions, state, turn_id, rows)
+
+        route = Route(
+            message,
+            definitions,
+            state,
+            now=self._clock.now().astimezone(ZoneInfo(settings.time_zone)),
+            language=self.language(message, settings.languages, state.history),
+            patterns=self._patterns,
+            classify=classify,
+            ask=ask,
+        )
+        return await route.decide()
+
+    async def _scored(self, texts: Sequence[str], definitions: Definitions) -> list[Score] | None:
+        tenant = definitions.tenant
+        classifier = await self._classifier(definitions)
+        if classifier is None:
+            return None
+        known = {text: self._scores.get((tenant.id, tenant.version, text)) for text in texts}
+        missing = [text for text, score in known.items() if score is None]
+        self._hits.inc(len(texts) - len(missing))
+        self._misses.inc(len(missing))
+        if missing:
+            vectors = await self._embedder.embed(missing)
+            if len(missing) > _AT_ONCE:
+                scored = await asyncio.to_thread(classifier.score, missing, vectors)
+            else:
+                scored = classifier.score(missing, vectors)
+            for text, found in zip(missing, scored, strict=True):
+                # Only agents that still exist: the classifier may be a version behind for a moment.
+                kept = {name: value for name, value in found.probabilities.items() if name in definitions.agents}
+                known[text] = self._scores[tenant.id, tenant.version, text] = Score(kept, found.in_scope)
+        return [score for text in texts if (score := known[text]) is not None]
+
+    async def _classifier(self, definitions: Definitions) -> Classifier | None:
+        tenant = definitions.tenant
+        key = (tenant.id, tenant.version)
+        if key not in self._classifiers:
+            async with self._db.scope(tenant.id) as scope:
+                stored = await store.classifier(scope)
+            wanted = fingerprint(examples_of(definitions), self._embedder.name)
+            found = None
+            if stored is not None:
+                try:
+                    found = await asyncio.to_thread(Classifier.load, stored[1])
+                except ClassifierDamaged:
+                    log.error("classifier.damaged", tenant=tenant.slug)
+            if stored is None or stored[0] != wanted:
+                return found  # being fitted: looked up again with the next message
+            self._classifiers[key] = found
+        return self._classifiers[key]
+
+    async def _asked(
+        self, message: str, definitions: Definitions, state: RouteState, turn_id: UUID, rows: list[LedgerRow]
+    ) -> tuple[Verdict, bool] | None:
+        """By the tenant's quick model; `local` is not asked, the classifier has said what it could."""
+        alias = next((definitions.aliases[name] for name in ROUTING_ALIASES if name in definitions.aliases), None)
+        if alias is None:
+            return None
+        alias = self._gateway.available(alias, without=LOCAL)
+        if not alias.targets:
+            return None
+        tenant = definitions.tenant
+        call = Call(
+            tenant_id=tenant.id,
+            alias=alias,
+            purpose="route",
+            turn_id=turn_id,
+            version=tenant.version,
+            requests_per_minute=tenant.settings.requests_per_minute,
+            tokens_per_minute=tenant.settings.tokens_per_minute,
+            cache_s=tenant.settings.cache_answers_s,
+            rows=rows,
+        )
+        request = routing_request(message, definitions, state.history, state.last_agent)
+        try:
+            response = await self._gateway.generate(call, request)
+        except (ProviderError, RateLimited) as error:
+            log.warning("route.model_failed", tenant=tenant.slug, error_code=error.error_code)
+            return None
+        verdict = verdict_of(response.text, definitions)
+        if verdict is None:
+            log.warning("route.model_nonsense", tenant=tenant.slug, provider=response.provider)
+            return None
+        first_rank = min(target.rank for target in alias.targets)
+        first = {target.provider for target in alias.targets if target.rank == first_rank}
+        return verdict, response.provider in first
+
+    async def fit(self, definitions: Definitions) -> bool:
+        """Makes the stored classifier that of the agents' examples; False when it is already."""
+        tenant_id = definitions.tenant.id
+        examples = examples_of(definitions)
+        wanted = fingerprint(examples, self._embedder.name)
+        async with self._db.scope(tenant_id) as scope:
+            stored = await store.classifier(scope)
+        if len({agent for _, agent in examples}) < 2 or (stored is not None and stored[0] == wanted):
+            return False
+        vectors = await self._embedder.embed([text for text, _ in examples])
+        body = await fit(examples, vectors)
+        async with self._db.scope(tenant_id) as scope:
+            await store.put_classifier(scope, wanted, body)
+        return True
+
+
+def examples_of(definitions: Definitions) -> list[Example]:
+    """(text, agent), in a fixed order."""
+    return [(text, agent.name) for _, agent in sorted(definitions.agents.items()) for text in agent.examples]

@@ -1,0 +1,297 @@
+"""The router: stages in order, the first confident one decides, and each that was tried is kept with its scores."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from time import perf_counter
+
+import msgspec
+from cachetools import LRUCache
+
+from frontdesk.agents.models import Agent, Definitions
+from frontdesk.llm import slots
+from frontdesk.llm.types import PendingCall
+from frontdesk.supervisor import texts
+from frontdesk.supervisor.asking import Verdict
+from frontdesk.supervisor.clauses import clauses
+from frontdesk.supervisor.models import Clarification, Decision, Intent, RouteState, Stage, Trial
+from frontdesk.supervisor.picking import picked
+
+# Calibrated probabilities: what the classifier must reach to decide alone, for one agent and for each of several.
+SURE, SURE_OF_EACH, IN_SCOPE = 0.60, 0.70, 0.50
+# To leave a pending question for another agent's matter: the contact must clearly mean that one.
+LEAVES = 0.80
+# Two agents this close to one another, with no model to ask, are put to the contact.
+CLOSE, LEAST = 0.20, 0.30
+FOLLOW_UP_WORDS = 6
+
+_ELLIPTICAL = re.compile(
+    r"^(?:and|or|what about|how about|why|when|how so|y|e|por qué|und|oder|warum|et|ou|pourquoi|dan|atau|kenapa|"
+    r"yes|no|ok(?:ay)?|sí|ja|nein|oui|non|sim|não|ya|tidak)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"\w+")
+
+
+class Score(msgspec.Struct, frozen=True):
+    """What the classifier says of a text: calibrated probabilities by agent, best first, and that any is right."""
+
+    probabilities: dict[str, float]
+    in_scope: float
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """Only of a score that has probabilities."""
+        return next(iter(self.probabilities.items()))
+
+    def is_sure(self, least: float) -> bool:
+        return bool(self.probabilities) and self.best[1] >= least and self.in_scope >= IN_SCOPE
+
+
+# Scores of texts, in order; None when the tenant has no classifier (too few agents have examples).
+Classify = Callable[[Sequence[str]], Awaitable[list[Score] | None]]
+# A model's verdict and whether the chain's first target gave it; None when no model is there or it was of no use.
+Ask = Callable[[], Awaitable[tuple[Verdict, bool] | None]]
+
+
+class Patterns:
+    """Agents' regular expressions, compiled once per tenant and version."""
+
+    def __init__(self) -> None:
+        self._compiled: LRUCache[object, list[tuple[str, re.Pattern[str]]]] = LRUCache(256)
+
+    def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
+        """(agent, pattern) of the first that matches."""
+        key = (definitions.tenant.id, definitions.tenant.version)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = [
+                (agent.name, re.compile(pattern))
+                for agent in definitions.agents.values()
+                for pattern in agent.patterns
+            ]
+        return next(((agent, pattern.pattern) for agent, pattern in compiled if pattern.search(message)), None)
+
+
+class Route:
+    """One message on its way through the stages."""
+
+    def __init__(
+        self,
+        message: str,
+        definitions: Definitions,
+        state: RouteState,
+        *,
+        now: datetime,
+        language: str,
+        patterns: Patterns,
+        classify: Classify,
+        ask: Ask,
+    ) -> None:
+        self._message = message
+        self._definitions = definitions
+        self._state = state
+        self._now = now
+        self._language = language
+        self._patterns = patterns
+        self._classify = classify
+        self._ask = ask
+        self._parts = clauses(message)
+        self._trials: list[Trial] = []
+        self._began = perf_counter()
+
+    async def decide(self) -> Decision:
+        if len(self._definitions.agents) == 1:
+            return self._decision(Stage.DEFAULT, "the tenant has one agent", [self._whole(next(iter(self._agents)))])
+        if (picked_now := self._pick()) is not None:
+            return picked_now
+        texts_ = [self._message, *self._parts] if len(self._parts) > 1 else [self._message]
+        scores = await self._classify(texts_)
+        whole = scores[0] if scores else Score({}, 0.0)
+        parts = scores[1:] if scores and len(scores) > 1 else []
+        for stage in (self._pending, self._sticky, self._pattern, self._embedding):
+            decision = await stage(whole, parts)
+            if decision is not None:
+                return decision
+        return await self._model() or self._ask_back(whole) or self._default(whole)
+
+    @property
+    def _agents(self) -> dict[str, Agent]:
+        return self._definitions.agents
+
+    # The stages.
+
+    def _pick(self) -> Decision | None:
+        """The answer to our own question which agent is meant."""
+        asked = self._state.clarification
+        if asked is None:
+            return None
+        names = [name for name in asked.options if name in self._agents]
+        chosen = picked(self._message, names, [self._agents[name].title for name in names])
+        if not chosen:
+            self._try(Stage.PENDING, {}, "says something else than which agent is meant")
+            return None
+        intents = [Intent(names[place], 1.0, asked.query) for place in chosen]
+        return self._decision(Stage.PENDING, "the contact said which is meant", intents)
+
+    async def _pending(self, whole: Score, parts: list[Score]) -> Decision | None:
+        """A tool call waits for a value: does the message give it, or does the contact mean something else?"""
+        call = self._state.pending[-1] if self._state.pending else None
+        if call is None or call.agent not in self._agents:
+            return None
+        if slots.is_cancel(self._message):
+            return self._decision(Stage.PENDING, f"gives up {call.tool}", [self._whole(call.agent)])
+        answering = [await self._answers(call, part) for part in self._parts]
+        others = self._others(call.agent, whole, parts, answering)
+        if not others:
+            reason = f"answers {call.asked}" if any(answering) else f"no other agent is clearly meant than for {call.tool}"
+            return self._decision(Stage.PENDING, reason, [self._whole(call.agent)])
+        if any(answering):
+            own = " ".join(part for part, answers in zip(self._parts, answering, strict=True) if answers)
+            intents = [Intent(call.agent, 1.0, own), *others]
+            return self._decision(Stage.PENDING, f"answers {call.asked} and asks for more", intents)
+        self._try(Stage.PENDING, whole.probabilities, f"another matter than {call.tool}, which goes on waiting")
+        return None
+
+    def _others(self, agent: str, whole: Score, parts: list[Score], answering: list[bool]) -> list[Intent]:
+        """Other agents' matters in the parts that don't answer what is pending."""
+        scores = parts or [whole]
+        return [
+            Intent(score.best[0], score.best[1], part)
+            for part, score, answers in zip(self._parts, scores, answering, strict=True)
+            if score.is_sure(LEAVES) and score.best[0] != agent and (not answers or slots.is_question(part))
+        ]
+
+    async def _answers(self, call: PendingCall, text: str) -> bool:
+        tool = self._definitions.tools.get(call.tool)
+        properties = tool.input_schema.get("properties", {}) if tool else {}
+        if call.asked not in properties:
+            return False
+        return await asyncio.to_thread(
+            slots.answers,
+            properties[call.asked],
+            text,
+            now=self._now,
+            language=self._language,
+            options=call.options,
+            name=call.asked,
+        )
+
+    async def _sticky(self, whole: Score, parts: list[Score]) -> Decision | None:
+        """A short follow-up belongs to whoever answered last."""
+        last = self._state.last_agent
+        if last is None or last not in self._agents or len(_WORD.findall(self._message)) > FOLLOW_UP_WORDS:
+            return None
+        if not (_ELLIPTICAL.match(self._message.strip("¿¡ ")) or slots.refers_back(self._message)):
+            return None
+        if whole.is_sure(LEAVES) and whole.best[0] != last:
+            self._try(Stage.STICKY, whole.probabilities, "short, but clearly another agent's")
+            return None
+        return self._decision(Stage.STICKY, "a short follow-up", [self._whole(last)])
+
+    async def _pattern(self, whole: Score, parts: list[Score]) -> Decision | None:
+        found = self._patterns.match(self._message, self._definitions)
+        if found is None:
+            return None
+        agent, pattern = found
+        return self._decision(Stage.PATTERN, f"matches {pattern}", [self._whole(agent)])
+
+    async def _embedding(self, whole: Score, parts: list[Score]) -> Decision | None:
+        if not whole.probabilities:
+            self._try(Stage.EMBEDDING, {}, "no classifier: fewer than two agents have examples")
+            return None
+        several = self._several(parts)
+        if len(several) > 1:
+            return self._decision(Stage.EMBEDDING, f"{len(several)} different matters", several, whole)
+        if whole.is_sure(SURE):
+            agent, probability = whole.best
+            intents = [Intent(agent, probability, self._message)]
+            return self._decision(Stage.EMBEDDING, f"like the examples of {agent}", intents, whole)
+        in_scope = "" if whole.in_scope >= IN_SCOPE else f", in scope {whole.in_scope:.2f} < {IN_SCOPE}"
+        self._try(Stage.EMBEDDING, whole.probabilities, f"best {whole.best[1]:.2f}, sure from {SURE}{in_scope}")
+        return None
+
+    def _several(self, parts: list[Score]) -> list[Intent]:
+        """One intent per agent, when the parts clearly belong to different ones; neighbours of one agent together.
+
+        A part that is nobody's clearly ("Hi there", "thank you") goes with the one before it, or else after it.
+        """
+        groups: list[tuple[str, float, list[str]]] = []
+        loose: list[str] = []
+        for part, score in zip(self._parts, parts, strict=False):
+            if not score.is_sure(SURE_OF_EACH):
+                (groups[-1][2] if groups else loose).append(part)
+                continue
+            agent, probability = score.best
+            at = next((place for place, group in enumerate(groups) if group[0] == agent), None)
+            if at is None:
+                groups.append((agent, probability, [*loose, part]))
+                loose = []
+            else:
+                groups[at][2].append(part)
+        return [Intent(agent, probability, " ".join(texts_)) for agent, probability, texts_ in groups]
+
+    async def _model(self) -> Decision | None:
+        answer = await self._ask()
+        if answer is None:
+            return None
+        verdict, is_first = answer
+        stage = Stage.LLM if is_first else Stage.FALLBACK_LLM
+        if verdict.unclear and verdict.question:
+            options = tuple(named.agent for named in verdict.intents) or tuple(self._agents)
+            return self._clarify(stage, "the model finds it unclear", verdict.question, options)
+        if not verdict.intents:
+            self._try(stage, {}, "the model named no agent of the tenant")
+            return None
+        intents = [Intent(named.agent, named.confidence, named.query or self._message) for named in verdict.intents]
+        if len(intents) == 1:
+            intents = [msgspec.structs.replace(intents[0], query=self._message)]
+        return self._decision(stage, "said by the model", intents)
+
+    def _ask_back(self, whole: Score) -> Decision | None:
+        ranked = list(whole.probabilities.items())
+        if len(ranked) < 2 or whole.in_scope < IN_SCOPE or self._state.clarification is not None:
+            return None  # never two questions in a row about who is meant
+        (first, best), (second, next_best) = ranked[:2]
+        if best - next_best > CLOSE or next_best < LEAST:
+            return None
+        titles = [self._agents[first].title, self._agents[second].title]
+        reason = f"{first} and {second} are close: {best:.2f}, {next_best:.2f}"
+        return self._clarify(Stage.EMBEDDING, reason, texts.which(titles, self._language), (first, second))
+
+    def _default(self, whole: Score) -> Decision:
+        agent = self._definitions.tenant.settings.default_agent
+        if agent not in self._agents:
+            agent = next(iter(self._agents))
+        confidence = whole.probabilities.get(agent, 0.0)
+        return self._decision(Stage.DEFAULT, "no stage was sure", [Intent(agent, confidence, self._message)], whole)
+
+    # What they share.
+
+    def _whole(self, agent: str) -> Intent:
+        return Intent(agent, 1.0, self._message)
+
+    def _try(self, stage: Stage, scores: dict[str, float], reason: str) -> None:
+        now = perf_counter()
+        self._trials.append(Trial(stage, dict(scores), reason, round((now - self._began) * 1000, 3)))
+        self._began = now
+
+    def _decision(
+        self, stage: Stage, reason: str, intents: Sequence[Intent], whole: Score | None = None
+    ) -> Decision:
+        scores = whole.probabilities if whole else {intent.agent: intent.confidence for intent in intents}
+        self._try(stage, scores, reason)
+        return Decision(stage, reason, tuple(intents), tuple(self._trials), language=self._language)
+
+    def _clarify(self, stage: Stage, reason: str, question: str, options: tuple[str, ...]) -> Decision:
+        self._try(stage, {}, reason)
+        return Decision(
+            stage=stage,
+            reason=reason,
+            trials=tuple(self._trials),
+            clarify=question,
+            options=tuple(self._agents[name].title for name in options),
+            clarification=Clarification(self._message, options),
+            language=self._language,
+        )
