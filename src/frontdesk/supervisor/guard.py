@@ -67,7 +67,9 @@ class Guard:
                 for lexicon in lexicons:
                     for said in (words, lexicon.corrected(words)):
                         at = _position(wanted, said)
-                        if at is not None and not _negated(lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)):
+                        if at is not None and not _negated(
+                            lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)
+                        ):
                             return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
         return None
 
@@ -159,7 +161,11 @@ def _human(words: list[str], lexicons: Iterable[Lexicon]) -> Alarm | None:
 def _years(words: list[str]) -> list[Hit]:
     """Years of the past, as hits: "in 2015"."""
     nothing = Phrase("year", "past", 0.0, (), frozenset(), frozenset())
-    return [Hit(nothing, ((at, at + 1),)) for at, word in enumerate(words) if len(word) == 4 and word[:2] in ("19", "20") and word.isdigit()]
+    return [
+        Hit(nothing, ((at, at + 1),))
+        for at, word in enumerate(words)
+        if len(word) == 4 and word[:2] in ("19", "20") and word.isdigit()
+    ]
 
 
 def _position(wanted: list[str], words: list[str]) -> int | None:

@@ -62,7 +62,18 @@ class Lexicon:
         self._danger = _Index(danger)
         self._scopes = {
             name: _Index([self._phrase(source, name, 0.0) for source in body["scopes"].get(name, ())])
-            for name in ("negation", "not_negation", "idiom", "now", "past", "if", "question", "booking", "unreal", "mild")
+            for name in (
+                "negation",
+                "not_negation",
+                "idiom",
+                "now",
+                "past",
+                "if",
+                "question",
+                "booking",
+                "unreal",
+                "mild",
+            )
         }
         self._human = _Index([self._phrase(source, "human", 1.0) for source in body["human"]["wish"]])
         self._human_alone = frozenset(body["human"]["alone"])

@@ -17,10 +17,14 @@ _FOLDS = str.maketrans({
     "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ؤ": "و", "ئ": "ي", "گ": "ك", "ی": "ي", "ک": "ك",
     "ँ": "ं",
 })  # fmt: skip
-_DIGITS = {ord(digit): str(value) for row in ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६७८९") for value, digit in enumerate(row)}
+_DIGITS = {
+    ord(digit): str(value) for row in ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६७८९") for value, digit in enumerate(row)
+}
 _ENGLISH_TAIL = re.compile(r"(?<=[a-z])'(?=(?:m|d|s|t|ll|ve|re|n)\b)")
 _ELISION = re.compile(r"\b(qu|jusqu|lorsqu|puisqu|aujourd|[a-z])'(?=[a-z])")
-_TOKEN = re.compile(r"[^\W_]+(?:[\u0900-\u0903\u093e-\u094f\u0955-\u0957\u0962\u0963]+[^\W_]*)*|[.!?;\n…।؟،,:()—]|\s-\s")
+_TOKEN = re.compile(
+    r"[^\W_]+(?:[\u0900-\u0903\u093e-\u094f\u0955-\u0957\u0962\u0963]+[^\W_]*)*|[.!?;\n…।؟،,:()—]|\s-\s"
+)
 _STOPS = frozenset(".!?;\n…।؟")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 
