@@ -8,6 +8,7 @@ not seen it. On those answers rest the confidence and the limit beyond which a t
 
 from collections.abc import Sequence
 from io import BytesIO
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -21,21 +22,30 @@ FORMAT = 1  # of the stored bytes; grows when they, the kernel or the features c
 # One set for all tenants; found on public data, see evals/README.md.
 SHARPNESS = 4.0
 OF_MEANING, OF_PIECES, OF_WORDS = 0.75, 0.15, 0.10
+REST_SHARPNESS = 10.0  # how the probability that the best leaves over is shared by the others
+SCOPE_SHARPNESS = 15.0
+MOST_LABELS = 8
 NEAREST = 3  # examples of the best agent whose likeness counts towards being in scope
 OF_NEAREST = 0.5
 
 
+class ClassifierDamaged(ValueError):
+    """The stored bytes are no classifier of this version."""
+
+
 class Prediction(msgspec.Struct, frozen=True):
-    """Scores by label, best first; `confidence` (0 to 1) that the best is right; whether the text is in scope at all.
+    """Calibrated probabilities by label, best first (at most MOST_LABELS), and that the text is anybody's matter.
 
     `labels` are all that apply, for examples with several labels each; else the best alone.
     """
 
-    scores: dict[str, float]
-    best: str
-    confidence: float
-    in_scope: bool
+    probabilities: dict[str, float]
+    in_scope: float
     labels: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> str:
+        return next(iter(self.probabilities))
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -49,7 +59,11 @@ class Calibration(msgspec.Struct, frozen=True):
     least_score: float
 
     def confidence(self, support: float, lead: float) -> float:
-        return float(1 / (1 + np.exp(-(self.bias + self.of_support * support + self.of_lead * lead))))
+        return _logistic(self.bias + self.of_support * support + self.of_lead * lead)
+
+    def in_scope(self, support: float) -> float:
+        """One half at `least_support`."""
+        return _logistic(SCOPE_SHARPNESS * (support - self.least_support))
 
 
 class Classifier:
@@ -67,25 +81,36 @@ class Classifier:
         self._words = likeness_of_words
         self.calibration = calibration
 
-    def predict(self, text: str, vector: Vectors) -> Prediction:
-        """`vector` is the text's, of the same embedder that made the examples'."""
+    def score(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
+        """`vectors` are the texts', of the same embedder that made the examples'."""
+        return [self._score(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+
+    def _score(self, text: str, vector: Vectors) -> Prediction:
         cosines = self._vectors @ vector
-        likeness = kernel(cosines, self._pieces.to(text), self._words.to(text))
-        scores = likeness @ self._says
-        order = np.argsort(-scores)
+        scores = kernel(cosines, self._pieces.to(text), self._words.to(text)) @ self._says
+        order = np.argsort(-scores)[:MOST_LABELS]
         best = int(order[0])
-        support = support_of(scores[best], cosines[self._belongs[:, best]])
+        support = support_of(float(scores[best]), cosines[self._belongs[:, best]])
         lead = float(scores[best] - scores[order[1]]) if len(order) > 1 else float(scores[best])
         calibration = self.calibration
+        several = calibration.several
         return Prediction(
-            {self.labels[at]: round(float(scores[at]), 4) for at in order[:8]},
-            self.labels[best],
-            calibration.confidence(support, lead),
-            support >= calibration.least_support,
-            tuple(self.labels[at] for at in order if scores[at] >= calibration.least_score)
-            if calibration.several
+            self._shared(calibration.confidence(support, lead), scores, order),
+            calibration.in_scope(support),
+            tuple(self.labels[at] for at in np.flatnonzero(scores >= calibration.least_score))
+            if several
             else (self.labels[best],),
         )
+
+    def _shared(self, confidence: float, scores: Floats, order: NDArray[np.intp]) -> dict[str, float]:
+        """The best label's confidence, and what is left over shared by the others; none gets more than the best."""
+        best, others = order[0], order[1:]
+        shared = {self.labels[best]: confidence}
+        if len(others):
+            shares = np.exp(REST_SHARPNESS * (scores[others] - scores[others[0]]))
+            shares = np.minimum((1 - confidence) * shares / shares.sum(), confidence)
+            shared |= {self.labels[at]: float(share) for at, share in zip(others, shares, strict=True)}
+        return shared
 
     def pack(self) -> bytes:
         arrays: dict[str, NDArray[np.generic]] = {
@@ -103,10 +128,17 @@ class Classifier:
         return packed.getvalue()
 
     @classmethod
-    def unpack(cls, packed: bytes) -> "Classifier":
-        """Raises ValueError for bytes of another format."""
-        with np.load(BytesIO(packed), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+    def load(cls, packed: bytes) -> "Classifier":
+        """Raises ClassifierDamaged."""
+        try:
+            with np.load(BytesIO(packed), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return cls._of(arrays)
+        except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+            raise ClassifierDamaged("The stored classifier can't be read.") from error
+
+    @classmethod
+    def _of(cls, arrays: dict[str, NDArray[np.generic]]) -> "Classifier":
         if int(arrays["format"][0]) != FORMAT:
             raise ValueError("a classifier of another version")
         bias, of_support, of_lead, least_support, several, least_score = arrays["calibration"].tolist()
@@ -114,12 +146,16 @@ class Classifier:
         return cls(
             arrays["labels"].tolist(),
             arrays["vectors"].astype(np.float32),
-            arrays["belongs"],
-            arrays["says"],
+            arrays["belongs"].astype(np.bool_),
+            arrays["says"].astype(np.float32),
             Likeness.from_arrays(pieces, size, "pieces", arrays),
             Likeness.from_arrays(words, size, "words", arrays),
             Calibration(bias, of_support, of_lead, least_support, bool(several), least_score),
         )
+
+
+def _logistic(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
 
 
 def kernel(cosines: Floats, of_pieces: Floats, of_words: Floats) -> Floats:

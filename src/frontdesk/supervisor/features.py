@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -18,7 +19,7 @@ _CHARACTERS = (2, 3, 4, 5)
 def words(text: str) -> Counter[str]:
     """Single words and pairs of neighbours."""
     found = _WORD.findall(text.lower())
-    return Counter(found) + Counter(" ".join(pair) for pair in zip(found, found[1:], strict=False))
+    return Counter(found) + Counter(" ".join(pair) for pair in pairwise(found))
 
 
 def pieces(text: str) -> Counter[str]:
