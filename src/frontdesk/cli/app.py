@@ -9,7 +9,10 @@ from typing import Annotated, Any  # overrides are settings of any type
 
 import typer
 import uvloop
+from rich.console import Console
 
+from frontdesk.cli.apply import apply as apply_to
+from frontdesk.cli.chat import chat as talk
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.server.database import opened
@@ -70,6 +73,28 @@ def migrate(config: Config = None, data: Data = None) -> None:
             say("The schema is up to date.")
 
     asyncio.run(run())
+
+
+@app.command()
+def apply(
+    folder: Annotated[Path, typer.Argument(help="a tenant's folder: tenant.yaml, agents, tools, documents")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change and change nothing")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Bring a tenant up to its files, beside a running server or without one."""
+    settings = settings_of(config, data=data)
+    raise typer.Exit(asyncio.run(apply_to(settings, folder, say, Console(), dry_run=dry_run)))
+
+
+@app.command()
+def chat(
+    url: Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="of the running server")] = "http://127.0.0.1:8000",
+    tenant: Annotated[str, typer.Option(help="the tenant to talk to")] = "clinic",
+    user: Annotated[str, typer.Option(help="who you are")] = "terminal",
+) -> None:
+    """Talk to a running server from the terminal."""
+    raise typer.Exit(asyncio.run(talk(url, tenant, user, Console())))
 
 
 @app.command()

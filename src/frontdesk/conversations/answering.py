@@ -95,9 +95,9 @@ class Answering:
             return draft
         return await self._answered(turn, definitions, decision, waiting, steps, live, rows, worker)
 
-    def failed(self, turn: TurnInput, error_code: str, decision: Decision | None = None) -> Draft:
+    def failed(self, error_code: str, decision: Decision | None = None) -> Draft:
         """The explicit failure, in the contact's language as far as it is known; a person is asked to look at it."""
-        language = decision.language if decision else self._supervisor.language(turn.message)
+        language = decision.language if decision else "en"
         return Draft(
             text=texts.said(texts.FAILED, language),
             state="failed",
@@ -134,7 +134,7 @@ class Answering:
         outcomes = await self._run_agents(turn, definitions, decision, waiting, steps, voices, rows, worker)
         good = [outcome for outcome in outcomes if outcome.error_code is None]
         if not good:
-            return self.failed(turn, outcomes[0].error_code or "AGENT_FAILED", decision)
+            return self.failed(outcomes[0].error_code or "AGENT_FAILED", decision)
         still = waiting.after(outcomes)
         needs, reminder = _next_question(outcomes, waiting, still)
         parts = [

@@ -21,7 +21,7 @@ from frontdesk.conversations.models import (
     TurnInput,
 )
 from frontdesk.conversations.store import ConversationStore
-from frontdesk.core.errors import ShuttingDown, TurnFailed
+from frontdesk.core.errors import AnswerLate, DatabaseUnavailable, ShuttingDown, TurnFailed
 from frontdesk.db import Database
 from frontdesk.llm.types import Restart
 from frontdesk.telemetry.metrics import Metrics
@@ -54,8 +54,12 @@ class Conversations:
         lease_s: float,
         start: Callable[[TurnInput], bool],
         wake: Callable[[], None],
+        patience_s: float,
     ) -> None:
-        """`start` runs a claimed turn in this process and says whether it took it; `wake` tells readers of the log."""
+        """`start` runs a claimed turn in this process and says whether it took it; `wake` tells readers of the log.
+
+        `patience_s`: how long a plain request waits for its answer.
+        """
         self._db = db
         self._store = store
         self._live = live
@@ -64,6 +68,7 @@ class Conversations:
         self._lease_s = lease_s
         self._start = start
         self._wake = wake
+        self._patience_s = patience_s
         self.is_open = True
 
     async def accept(self, tenant: Tenant, incoming: Incoming, correlation_id: str) -> Accepted:
@@ -92,12 +97,16 @@ class Conversations:
         return accepted
 
     async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
-        """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one."""
-        async for happening in self.follow(tenant_id, conversation_id, turn_id, None):
-            if isinstance(happening, Answer):
-                return happening
-            if isinstance(happening, Failure):
-                raise failed(happening)
+        """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one, AnswerLate."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                async for happening in self.follow(tenant_id, conversation_id, turn_id, None):
+                    if isinstance(happening, Answer):
+                        return happening
+                    if isinstance(happening, Failure):
+                        raise failed(happening)
+        except TimeoutError:
+            raise AnswerLate("The message is kept; its answer comes later, by stream or history.") from None
         raise TurnFailed("The turn ended without an answer.")  # pragma: no cover - follow ends with an outcome
 
     async def follow(
@@ -147,8 +156,12 @@ class Conversations:
                         yield None
 
     async def _ended(self, tenant_id: UUID, turn_id: UUID) -> Outcome | None:
-        async with self._db.scope(tenant_id) as scope:
-            ended = await self._store.ended(scope, turn_id)
+        """None while it has not, or while the database is away: the message is kept, so waiting is worth it."""
+        try:
+            async with self._db.scope(tenant_id) as scope:
+                ended = await self._store.ended(scope, turn_id)
+        except DatabaseUnavailable:
+            return None
         if ended is None:
             return None
         state, message = ended

@@ -102,6 +102,7 @@ class ConversationStore:
             case "foreign":
                 raise ConversationNotFound("There is no such session for this user.")
             case "expired":
+                await self.expire(tenant_id, incoming.conversation_id, ttl_s)
                 raise SessionExpired("This session has expired. Leave session_id out to start a new one.")
             case "cleared":
                 raise SessionExpired("This session was cleared. Leave session_id out to start a new one.")

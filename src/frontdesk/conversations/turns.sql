@@ -52,8 +52,7 @@ BEGIN
         outcome := c.state;
         RETURN;
     ELSIF c.last_activity < now() - make_interval(secs => in_ttl_s) THEN
-        UPDATE conversations AS v SET state = 'expired' WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
-        outcome := 'expired';
+        outcome := 'expired';  -- to be marked as such by expire_conversation, which tells the log
         RETURN;
     ELSE
         UPDATE conversations AS v
@@ -274,6 +273,11 @@ BEGIN
         SELECT t.tenant_id, t.id, t.conversation_id, t.seqs
           FROM turns AS t
          WHERE t.state IN ('accepted', 'running') AND t.lease_until < now()
+           -- Not those behind others of their lane: a long one must not fill the places of all other conversations.
+           AND NOT EXISTS (
+               SELECT FROM turns AS o
+                WHERE o.tenant_id = t.tenant_id AND o.conversation_id = t.conversation_id AND o.id <> t.id
+                  AND (o.state = 'running' OR (o.state = 'accepted' AND o.seqs[1] < t.seqs[1])))
          ORDER BY t.lease_until
          LIMIT most * 4
     LOOP
@@ -284,7 +288,7 @@ BEGIN
                attempt = t.attempt + 1, started_at = coalesce(t.started_at, now())
          WHERE t.tenant_id = due.tenant_id AND t.id = due.id
            AND t.state IN ('accepted', 'running') AND t.lease_until < now()
-           -- The lane: nothing else of the conversation runs, and nothing older waits.
+           -- Again, under the lock: nothing else of the conversation runs, and nothing older waits.
            AND NOT EXISTS (
                SELECT FROM turns AS o
                 WHERE o.tenant_id = due.tenant_id AND o.conversation_id = due.conversation_id AND o.id <> due.id

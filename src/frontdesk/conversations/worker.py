@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from frontdesk.agents.definitions import DefinitionsCache
+from frontdesk.agents.models import Tenant, TenantSettings
 from frontdesk.conversations.answering import Answering, Draft, TurnLost
 from frontdesk.conversations.live import Live, Outcome, TurnLive
 from frontdesk.conversations.models import Answer, Author, Failure, TurnInput, UsageOut
@@ -116,20 +117,31 @@ class Worker:
             try:
                 room = min(RECOVER_AT_ONCE, self._concurrent - len(self._running)) if self._is_open else 0
                 due = await self._store.claim_due(self._worker_id, self._lease_s, room) if room > 0 else []
-                for tenant_id, turn_id in due:
-                    self._metrics.turns_recovered.inc()
-                    await self._resume(tenant_id, turn_id)
             except DatabaseUnavailable:
                 due = []
+            for tenant_id, turn_id in due:
+                self._metrics.turns_recovered.inc()
+                await self._resume(tenant_id, turn_id)
             if len(due) < RECOVER_AT_ONCE:
                 await asyncio.sleep(RECOVER_EVERY_S)
 
     async def _resume(self, tenant_id: UUID, turn_id: UUID) -> None:
+        """Begins a turn that is claimed. One that can't be begun is left until its lease runs out."""
         try:
-            window = (await self._definitions.newest(tenant_id)).tenant.settings.window_messages
-            self.start(await self._store.turn_input(tenant_id, turn_id, window))
-        except TenantNotFound:
-            log.warning("turn.without_tenant", turn_id=str(turn_id))
+            tenant = await self._tenant(tenant_id, 0)
+            settings = tenant.settings if tenant else TenantSettings()
+            self.start(await self._store.turn_input(tenant_id, turn_id, settings.window_messages))
+        except DatabaseUnavailable:
+            log.warning("turn.postponed", turn_id=str(turn_id))
+        except Exception:  # the edge of one turn: what is wrong with it must not keep others from being recovered
+            log.exception("turn.unreadable", turn_id=str(turn_id))
+
+    async def _tenant(self, tenant_id: UUID, version: int) -> Tenant | None:
+        """None where its definitions can't be read: its turns end all the same, explicitly."""
+        try:
+            return (await self._definitions.at(tenant_id, version)).tenant
+        except (TenantNotFound, msgspec.ValidationError):
+            return None
 
     async def _run_lane(self, turn: TurnInput, live: TurnLive) -> None:
         """The turn, then whatever waited behind it in its conversation."""
@@ -148,12 +160,10 @@ class Worker:
             if not live.is_over:
                 self._live.end(turn.turn_id, live, None)
         if next_turn is not None:
-            with suppress(DatabaseUnavailable):
-                await self._resume(turn.tenant_id, next_turn)
+            await self._resume(turn.tenant_id, next_turn)
 
     async def _run(self, turn: TurnInput, live: TurnLive) -> UUID | None:
         """Answers the turn and completes it; the lane's next turn, if one waited."""
-        definitions = await self._definitions.at(turn.tenant_id, turn.version)
         rows: list[LedgerRow] = []
         begun = self._clock.monotonic()
         try:
@@ -162,22 +172,23 @@ class Worker:
             await self._keep_rows(turn, rows)
             raise
         duration_ms = int((self._clock.now() - turn.accepted_at).total_seconds() * 1000)
-        return await self._complete(turn, live, definitions.tenant.slug, draft, rows, duration_ms, begun)
+        tenant = await self._tenant(turn.tenant_id, turn.version)
+        return await self._complete(turn, live, tenant.slug if tenant else "unknown", draft, rows, duration_ms, begun)
 
     async def _draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow]) -> Draft:
         if turn.attempt > self._attempts:
             # It took its workers down with it, or stalled them: once more would be once too often.
-            return self._answering.failed(turn, "TURN_ABANDONED")
+            return self._answering.failed("TURN_ABANDONED")
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._answering.draft(turn, live, rows, self._worker_id)
         except TimeoutError:
-            return self._answering.failed(turn, "TURN_TIMEOUT")
+            return self._answering.failed("TURN_TIMEOUT")
         except (DatabaseUnavailable, TurnLost):
             raise
         except Exception:
             log.exception("turn.failed", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
-            return self._answering.failed(turn, "INTERNAL")
+            return self._answering.failed("INTERNAL")
 
     async def _keep_rows(self, turn: TurnInput, rows: list[LedgerRow]) -> None:
         """What was spent is written down also when the turn goes to another worker."""

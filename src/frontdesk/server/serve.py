@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,14 +13,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from frontdesk.agents.models import Tenant
-from frontdesk.apply.apply import ApplyServices, apply_folder
-from frontdesk.apply.files import PROVIDERS
+from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import http, page
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import SettingsError
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
 from frontdesk.server.app import build_app
+from frontdesk.server.applying import apply_services
 from frontdesk.server.database import Say
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Health
@@ -118,13 +117,11 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 async def load_tenants(services: Services, say: Say) -> None:
     """Applies the example and the configured tenants; quick when nothing changed."""
-    apply_services = ApplyServices(
-        services.database, services.knowledge, services.cipher, services.supervisor.fit, os.environ,
-        PROVIDERS | frozenset(services.settings.providers),
-    )  # fmt: skip
     for slug, folder in services.folders.items():
         say(f"Loading the tenant {slug}")
-        await apply_folder(folder, apply_services)
+        report = await apply_folder(folder, apply_services(services))
+        for refused in report.documents.refused if report.documents else ():
+            say(f"warning: {slug}: {refused.name} was left out: {refused.reason}")
 
 
 async def tell_providers(services: Services, say: Say) -> None:

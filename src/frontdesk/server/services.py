@@ -1,11 +1,12 @@
 """Every part of a running server, made and joined here and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any  # a task's result is not looked at here
 from uuid import UUID
 
 import aiohttp
@@ -43,6 +44,9 @@ from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
 from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, build_providers
+from frontdesk.supervisor.guard import Guard
+from frontdesk.supervisor.language import Languages
+from frontdesk.supervisor.lexicon import load as load_lexicons
 from frontdesk.supervisor.supervisor import Supervisor
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tenants.secrets import TenantSecrets
@@ -57,6 +61,9 @@ from frontdesk.tools.toolbox import Maker, Toolbox
 from frontdesk.tools.types import ToolKind
 
 log = structlog.get_logger()
+
+# Between a part that broke and its next beginning.
+RESTART_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
             asyncio.to_thread(MiniLM.load, settings.data / "models", settings.embedding_model)
         )
         stack.push_async_callback(_settled, loading)
+        reading = asyncio.create_task(asyncio.to_thread(_read_languages))
+        stack.push_async_callback(_settled, reading)
         open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
         database, embedded = open_database.database, open_database.embedded
         cipher = Cipher(_keys(settings))
@@ -130,7 +139,8 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
         prompts = Prompts(metrics)
         definitions = DefinitionsCache(database, metrics)
         runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
-        supervisor = Supervisor(database, embedder, gateway, metrics)
+        guard, languages = await reading
+        supervisor = Supervisor(database, embedder, gateway, guard, languages, clock, metrics)
 
         sealed = Sealed(cipher)
         store = ConversationStore(database, sealed)
@@ -147,6 +157,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
         conversations = Conversations(
             database, store, live, metrics,
             worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
+            patience_s=turns.deadline_s + turns.lease_s,
         )  # fmt: skip
         retention = settings.retention
         yield Services(
@@ -188,25 +199,22 @@ async def running(services: Services) -> AsyncIterator[None]:
     if services.embedded is not None:
         # Nobody else works on an embedded database: whoever held a lease is dead.
         await services.store.release(None)
-    tasks = [
-        asyncio.create_task(services.worker.run(), name="worker"),
-        asyncio.create_task(services.wakeups.run(), name="wakeups"),
-        asyncio.create_task(services.housekeeping.run(), name="housekeeping"),
-        asyncio.create_task(services.summaries.run(), name="summaries"),
-        asyncio.create_task(
-            follow(
-                services.events,
-                services.wakeups,
-                ("turns", "conversations.state"),
-                lambda event: services.live.touched(UUID(event.key)),
-            ),
-            name="tail",
+    parts: dict[str, Callable[[], Awaitable[None]]] = {
+        "worker": services.worker.run,
+        "wakeups": services.wakeups.run,
+        "housekeeping": services.housekeeping.run,
+        "summaries": services.summaries.run,
+        "tail": partial(
+            follow,
+            services.events,
+            services.wakeups,
+            ("turns", "conversations.state"),
+            lambda event: services.live.touched(UUID(event.key)),
         ),
-    ]
+    }
     if services.embedded is not None:
-        tasks.append(asyncio.create_task(services.embedded.keep_running(), name="embedded"))
-    for task in tasks:
-        task.add_done_callback(_ended)
+        parts["embedded"] = services.embedded.keep_running
+    tasks = [asyncio.create_task(_kept(name, run), name=name) for name, run in parts.items()]
     try:
         yield
     finally:
@@ -217,15 +225,24 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _ended(task: asyncio.Task[None]) -> None:
-    """A background task never ends by itself: when one does, the log says which and why."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("background.failed", task=task.get_name(), exc_info=error)
+async def _kept(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """A part that breaks is begun again: without it turns would stop being recovered, and nobody would notice."""
+    while True:
+        try:
+            return await run()
+        except Exception:  # the edge of the background: whatever broke it is in the log
+            log.exception("background.failed", part=name)
+        await asyncio.sleep(RESTART_S)
 
 
-async def _settled(task: asyncio.Task[MiniLM]) -> None:
+async def _settled(task: asyncio.Task[Any]) -> None:
     """A load that nobody waits for any more must not outlive the start that failed."""
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _read_languages() -> tuple[Guard, Languages]:
+    """Half a second of reading, beside the start of the database."""
+    return Guard(load_lexicons()), Languages()
 
 
 def _keys(settings: Settings) -> list[bytes]:

@@ -2,27 +2,21 @@
 
 from collections.abc import Sequence
 
-from cachetools import LRUCache
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 # Scripts that decide by themselves: first and last code point -> language.
 _SCRIPTS = ((0x0600, 0x06FF, "ar"), (0x0900, 0x097F, "hi"))
 # Fewer letters than this say too little: the message before helps.
 _SHORT_LETTERS = 20
-_CLEAR = 0.8  # probability from which a short text speaks for itself
-_SETS = 64
+_CLEAR = 0.8  # share of probability from which a short text speaks for itself
 
 
 class Languages:
     """Detection restricted to a tenant's languages; the first of them where nothing can be told."""
 
     def __init__(self) -> None:
-        # One identifier for each set of languages in use: restricting one is done once.
-        self._identifiers: LRUCache[tuple[str, ...], LanguageIdentifier] = LRUCache(_SETS)
-
-    def load(self, languages: Sequence[str]) -> None:
-        """Reads the model now: a second of CPU, better at the start and off the event loop."""
-        self._identifier(tuple(languages))
+        """Reads the model: a second of CPU."""
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def detect(self, text: str, languages: Sequence[str], history: Sequence[str] = ()) -> str:
         """ISO 639-1. A short message is read with the one before it: "ok, 14:30" is of no language."""
@@ -35,18 +29,12 @@ class Languages:
             text = f"{history[-1]}\n{text}"
         if not _letters(text):
             return languages[0]
-        found, probability = self._identifier(tuple(languages)).classify(text)
-        is_clear = probability >= _CLEAR or _letters(text) >= _SHORT_LETTERS
-        return str(found) if found in languages and is_clear else languages[0]
-
-    def _identifier(self, languages: tuple[str, ...]) -> LanguageIdentifier:
-        identifier = self._identifiers.get(languages)
-        if identifier is None:
-            identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-            known = [language for language in languages if language in identifier.labels]
-            identifier.set_languages(known or ["en"])
-            self._identifiers[languages] = identifier
-        return identifier
+        ranked = [(name, share) for name, share in self._identifier.rank(text) if name in languages]
+        if not ranked:
+            return languages[0]
+        best, share = ranked[0]
+        is_clear = _letters(text) >= _SHORT_LETTERS or share >= _CLEAR * sum(other for _, other in ranked)
+        return str(best) if is_clear else languages[0]
 
 
 def _letters(text: str) -> int:

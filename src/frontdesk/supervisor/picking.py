@@ -10,7 +10,9 @@ _PLACES = (
     ("2", "second", "segundo", "segunda", "zweite", "zweiten", "deuxième", "second", "seconde", "kedua"),
     ("3", "third", "tercero", "tercera", "dritte", "dritten", "troisième", "terceiro", "terceira", "ketiga"),
 )
-_ALL = frozenset({"both", "all", "ambos", "ambas", "todos", "beide", "beides", "alle", "tous", "deux", "keduanya", "semua"})
+_ALL = frozenset(
+    {"both", "all", "ambos", "ambas", "todos", "beide", "beides", "alle", "tous", "deux", "keduanya", "semua"}
+)
 _WORD = re.compile(r"\w+")
 _SIMILAR = 80.0
 _SHORT_WORDS = 8

@@ -35,7 +35,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What the classifier says of a text: calibrated probabilities by agent, best first, and that any is right."""
+    """What the classifier says: calibrated probabilities by agent, best first, and that any of them is right."""
 
     probabilities: dict[str, float]
     in_scope: float
@@ -67,9 +67,7 @@ class Patterns:
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = self._compiled[key] = [
-                (agent.name, re.compile(pattern))
-                for agent in definitions.agents.values()
-                for pattern in agent.patterns
+                (agent.name, re.compile(pattern)) for agent in definitions.agents.values() for pattern in agent.patterns
             ]
         return next(((agent, pattern.pattern) for agent, pattern in compiled if pattern.search(message)), None)
 
@@ -145,7 +143,9 @@ class Route:
         answering = [await self._answers(call, part) for part in self._parts]
         others = self._others(call.agent, whole, parts, answering)
         if not others:
-            reason = f"answers {call.asked}" if any(answering) else f"no other agent is clearly meant than for {call.tool}"
+            reason = (
+                f"answers {call.asked}" if any(answering) else f"no other agent is clearly meant than for {call.tool}"
+            )
             return self._decision(Stage.PENDING, reason, [self._whole(call.agent)])
         if any(answering):
             own = " ".join(part for part, answers in zip(self._parts, answering, strict=True) if answers)
@@ -277,9 +277,7 @@ class Route:
         self._trials.append(Trial(stage, dict(scores), reason, round((now - self._began) * 1000, 3)))
         self._began = now
 
-    def _decision(
-        self, stage: Stage, reason: str, intents: Sequence[Intent], whole: Score | None = None
-    ) -> Decision:
+    def _decision(self, stage: Stage, reason: str, intents: Sequence[Intent], whole: Score | None = None) -> Decision:
         scores = whole.probabilities if whole else {intent.agent: intent.confidence for intent in intents}
         self._try(stage, scores, reason)
         return Decision(stage, reason, tuple(intents), tuple(self._trials), language=self._language)
