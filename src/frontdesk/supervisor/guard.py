@@ -2,10 +2,11 @@
 
 How danger is weighed. Each phrase of danger that stands in the text adds to it, unless it is negated or part of a
 figure of speech; a sign that it happens now adds; talk of the past, of what might be, of information, of appointments,
-of games and drills takes away. What reaches `FIRES` is an alarm. Each sentence is weighed by itself and the message as a
-whole, and the heaviest counts: "What are signs of a stroke? My father's face is drooping" fires by its second half.
+of games and drills takes away. What reaches `FIRES` is an alarm. Each sentence is weighed by itself and the message as
+a whole, and the heaviest counts: "What are signs of a stroke? My father's face is drooping" fires by its second half.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -16,6 +17,8 @@ from frontdesk.supervisor.models import Alarm, Stage
 from frontdesk.supervisor.words import COMMA, STOP, sentences, tokens
 
 FIRES = 1.0
+
+_YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 _SECOND_STRONG, _SECOND_WEAK = 0.5, 0.25
 _NOW = 0.5
@@ -34,7 +37,7 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Guard:
-    """Says whether a message is an emergency or an explicit wish for a human. Depends on no provider and no database."""
+    """Says whether a message is an emergency or an explicit wish for a human. Needs no provider and no database."""
 
     def __init__(self, lexicons: Sequence[Lexicon]) -> None:
         self._lexicons = tuple(lexicons)
@@ -61,16 +64,17 @@ class Guard:
         return [lexicon for count, lexicon in known if count >= most * _SPOKEN]
 
     def _tenants_words(self, words: list[str], lexicons: list[Lexicon], settings: TenantSettings) -> Alarm | None:
+        """One of the tenant's own phrases, unless it is negated."""
+        readings = [(lexicon, said) for lexicon in lexicons for said in (words, lexicon.corrected(words))]
         for language, phrases in settings.emergency.words.items():
             for phrase in phrases:
                 wanted = tokens(phrase)
-                for lexicon in lexicons:
-                    for said in (words, lexicon.corrected(words)):
-                        at = _position(wanted, said)
-                        if at is not None and not _negated(
-                            lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)
-                        ):
-                            return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
+                for lexicon, said in readings:
+                    at = _position(wanted, said)
+                    if at is not None and not _negated(
+                        lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)
+                    ):
+                        return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
         return None
 
 
@@ -161,11 +165,7 @@ def _human(words: list[str], lexicons: Iterable[Lexicon]) -> Alarm | None:
 def _years(words: list[str]) -> list[Hit]:
     """Years of the past, as hits: "in 2015"."""
     nothing = Phrase("year", "past", 0.0, (), frozenset(), frozenset())
-    return [
-        Hit(nothing, ((at, at + 1),))
-        for at, word in enumerate(words)
-        if len(word) == 4 and word[:2] in ("19", "20") and word.isdigit()
-    ]
+    return [Hit(nothing, ((at, at + 1),)) for at, word in enumerate(words) if _YEAR.fullmatch(word)]
 
 
 def _position(wanted: list[str], words: list[str]) -> int | None:

@@ -20,6 +20,8 @@ from frontdesk.supervisor.words import COMMA, STOP, fold
 
 FOLDER = Path(__file__).parent / "lexicons"
 
+SCOPES = ("negation", "not_negation", "idiom", "now", "past", "if", "question", "booking", "unreal", "mild")
+
 _SHORTEST_TYPO = 5  # letters of a word that may be misspelt; shorter ones have too many neighbours
 _FOUR_LETTERS = 4  # … but for two swapped letters
 _LONG = 9  # letters of a word that may have two mistakes
@@ -62,18 +64,7 @@ class Lexicon:
         self._danger = _Index(danger)
         self._scopes = {
             name: _Index([self._phrase(source, name, 0.0) for source in body["scopes"].get(name, ())])
-            for name in (
-                "negation",
-                "not_negation",
-                "idiom",
-                "now",
-                "past",
-                "if",
-                "question",
-                "booking",
-                "unreal",
-                "mild",
-            )
+            for name in SCOPES
         }
         self._human = _Index([self._phrase(source, "human", 1.0) for source in body["human"]["wish"]])
         self._human_alone = frozenset(body["human"]["alone"])
@@ -155,11 +146,7 @@ class Lexicon:
             return word
         best, least = word, 9
         for known in self._spellings.get(word[0], ()):
-            short = min(len(word), len(known))
-            if short < _SHORTEST_TYPO:
-                most = 1 if sorted(word) == sorted(known) else 0
-            else:
-                most = 1 if short < _LONG else 2
+            most = _mistakes(word, known)
             if abs(len(known) - len(word)) > most or known == word:
                 continue
             distance = OSA.distance(word, known, score_cutoff=most)
@@ -177,6 +164,14 @@ def _folded(body: Any) -> Any:
     if isinstance(body, dict):
         return {key: _folded(item) for key, item in body.items()}
     return body
+
+
+def _mistakes(word: str, known: str) -> int:
+    """How many mistakes may lie between a word and the one that is meant."""
+    short = min(len(word), len(known))
+    if short < _SHORTEST_TYPO:
+        return 1 if sorted(word) == sorted(known) else 0
+    return 1 if short < _LONG else 2
 
 
 class _Index:
@@ -240,7 +235,7 @@ def _anchor(word: str) -> str:
 
 
 def _rarest(candidates: Sequence[list[str]]) -> list[str]:
-    """The element that the fewest texts have: long words first, then few alternatives. Ends (`*x`) can't be looked up."""
+    """The element that the fewest texts have: long words, then few alternatives. Ends (`*x`) can't be looked up."""
 
     def rarity(words: list[str]) -> tuple[int, int]:
         return (min(len(_anchor(word).rstrip("*")) for word in words), -len(words))

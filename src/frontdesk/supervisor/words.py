@@ -22,9 +22,9 @@ _DIGITS = {
 }
 _ENGLISH_TAIL = re.compile(r"(?<=[a-z])'(?=(?:m|d|s|t|ll|ve|re|n)\b)")
 _ELISION = re.compile(r"\b(qu|jusqu|lorsqu|puisqu|aujourd|[a-z])'(?=[a-z])")
-_TOKEN = re.compile(
-    r"[^\W_]+(?:[\u0900-\u0903\u093e-\u094f\u0955-\u0957\u0962\u0963]+[^\W_]*)*|[.!?;\n…।؟،,:()—]|\s-\s"
-)
+# Devanagari: no letters to `re`, parts of words to us.
+_VOWEL_SIGNS = "\u0900-\u0903\u093e-\u094f\u0955-\u0957\u0962\u0963"
+_TOKEN = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*|[.!?;\n…।؟،,:()—]|\s-\s")
 _STOPS = frozenset(".!?;\n…।؟")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 
