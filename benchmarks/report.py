@@ -1,0 +1,40 @@
+"""Results as they are committed: one small JSON and the same as Markdown beside it."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.machine import machine, sentence
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def arguments(name: str, description: str) -> argparse.ArgumentParser:
+    """What every benchmark takes. SIGTERM then ends it as Ctrl-C does: with everything it started stopped."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="JSON; Markdown comes beside it")
+    return parser
+
+
+def write(name: str, out: Path, results: dict[str, object], title: str, body: str) -> None:
+    where = machine()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"name": name, "machine": where} | results, indent=1, default=str) + "\n")
+    text = f"# {title}\n\n<!-- made by `make bench-{name}` -->\n\n{sentence(where)}\n\n{body.strip()}\n"
+    out.with_suffix(".md").write_text(text)
+    print(f"\n{text}\nwritten: {out}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return "–" if value is None else str(value)
