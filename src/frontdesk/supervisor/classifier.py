@@ -1,171 +1,156 @@
-"""Which agent a text is for, by a tenant's own examples: kernel ridge regression, served with NumPy alone.
+"""The intent classifier as it serves: numpy alone, a few milliseconds a message, calibrated probabilities.
 
-Each example has a say on each agent in proportion to how alike the text and the example are: mostly by meaning (the
-cosine of sentence vectors, sharpened), a little by pieces of words and by words, which carry names and misspellings.
-`fit` finds the says in one step, and with them, exactly, what the classifier would answer to each example if it had
-not seen it. On those answers rest the confidence and the limit beyond which a text is of nobody's matters.
+A kernel machine: a text is compared with every landmark (an example) by meaning and spelling, and the likeness is
+weighed into one score by label. `fitting` finds the weights; this module and `landmarks` are all that serving needs.
 """
 
+import zlib
 from collections.abc import Sequence
-from io import BytesIO
-from zipfile import BadZipFile
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from frontdesk.embedding.types import Vectors
-from frontdesk.supervisor.features import Floats, Likeness, pieces, words
+from frontdesk.embedding import DIMENSIONS, Vectors
+from frontdesk.supervisor.landmarks import Floats, Landmarks, grams_of
 
-FORMAT = 1  # of the stored bytes; grows when they, the kernel or the features change
+FORMAT = 1
+BEST, NEAREST = 5, 5
+AT_LEAST = 0.02  # of `independent`: what is less likely is left out
+MOST_BYTES = 64 * 2**20  # unpacked
 
-# One set for all tenants; found on public data, see evals/README.md.
-SHARPNESS = 4.0
-OF_MEANING, OF_PIECES, OF_WORDS = 0.75, 0.15, 0.10
-REST_SHARPNESS = 10.0  # how the probability that the best leaves over is shared by the others
-SCOPE_SHARPNESS = 15.0
-MOST_LABELS = 8
-NEAREST = 3  # examples of the best agent whose likeness counts towards being in scope
-OF_NEAREST = 0.5
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 class ClassifierDamaged(ValueError):
-    """The stored bytes are no classifier of this version."""
+    """These bytes are no classifier, or one of another version: fit it anew."""
 
 
-class Prediction(msgspec.Struct, frozen=True):
-    """Calibrated probabilities by label, best first (at most MOST_LABELS), and that the text is anybody's matter.
-
-    `labels` are all that apply, for examples with several labels each; else the best alone.
-    """
-
-    probabilities: dict[str, float]
-    in_scope: float
-    labels: tuple[str, ...] = ()
-
-    @property
-    def best(self) -> str:
-        return next(iter(self.probabilities))
+class Scored(msgspec.Struct, frozen=True):
+    probabilities: dict[str, float]  # calibrated, by label, best first, at most the 5 best; for one intent of a text
+    in_scope: float  # calibrated probability that any label is right
+    nearest: tuple[tuple[str, str, float], ...]  # (example, label, cosine), best first, at most 5: for explanations
+    independent: dict[str, float] = {}  # calibrated, each for itself, best first: for several intents of one text
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """Confidence is logistic in support and lead; below `least_support` a text is out of scope."""
+    """From scores to probabilities."""
 
-    bias: float
-    of_support: float
-    of_lead: float
-    least_support: float
-    several: bool  # examples had several labels each: every label above `least_score` applies
-    least_score: float
+    one: float  # softmax(one * scores)
+    several: tuple[float, float]  # sigmoid(a * score + b)
+    scope: tuple[float, float, float]  # sigmoid(a * best score + b * mean cosine to the nearest examples + c)
 
-    def confidence(self, support: float, lead: float) -> float:
-        return _logistic(self.bias + self.of_support * support + self.of_lead * lead)
 
-    def in_scope(self, support: float) -> float:
-        """One half at `least_support`."""
-        return _logistic(SCOPE_SHARPNESS * (support - self.least_support))
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """What is stored. Arrays are little-endian bytes; vectors and weights are rounded to 8 and 16 bits."""
+
+    format: int
+    labels: tuple[str, ...]
+    examples: tuple[str, ...]  # the landmarks' texts
+    example_labels: tuple[int, ...]  # the first label of each; -1 for an example of none
+    calibration: Calibration
+    vectors: bytes  # int8 (landmarks, 384)
+    weights: bytes  # float16 (landmarks, labels)
+    hashes: bytes  # uint32
+    idf: bytes  # float16
+    sizes: bytes  # uint16: of each n-gram's run in rows and counts
+    rows: bytes  # uint16
+    counts: bytes  # uint8
+
+    def packed(self) -> bytes:
+        return zlib.compress(msgspec.msgpack.encode(self), 6)
 
 
 class Classifier:
-    """Immutable and thread-safe. About 1 ms for some hundred examples, a few for ten thousand: call it off the loop."""
-
-    def __init__(
-        self, labels: Sequence[str], vectors: Floats, belongs: NDArray[np.bool_], says: Floats,
-        likeness_of_pieces: Likeness, likeness_of_words: Likeness, calibration: Calibration,
-    ) -> None:  # fmt: skip
-        self.labels = tuple(labels)
-        self._vectors = vectors
-        self._belongs = belongs
-        self._says = says
-        self._pieces = likeness_of_pieces
-        self._words = likeness_of_words
-        self.calibration = calibration
-
-    def score(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
-        """`vectors` are the texts', of the same embedder that made the examples'."""
-        return [self._score(text, vector) for text, vector in zip(texts, vectors, strict=True)]
-
-    def _score(self, text: str, vector: Vectors) -> Prediction:
-        cosines = self._vectors @ vector
-        scores = kernel(cosines, self._pieces.to(text), self._words.to(text)) @ self._says
-        order = np.argsort(-scores)[:MOST_LABELS]
-        best = int(order[0])
-        support = support_of(float(scores[best]), cosines[self._belongs[:, best]])
-        lead = float(scores[best] - scores[order[1]]) if len(order) > 1 else float(scores[best])
-        calibration = self.calibration
-        several = calibration.several
-        return Prediction(
-            self._shared(calibration.confidence(support, lead), scores, order),
-            calibration.in_scope(support),
-            tuple(self.labels[at] for at in np.flatnonzero(scores >= calibration.least_score))
-            if several
-            else (self.labels[best],),
-        )
-
-    def _shared(self, confidence: float, scores: Floats, order: NDArray[np.intp]) -> dict[str, float]:
-        """The best label's confidence, and what is left over shared by the others; none gets more than the best."""
-        best, others = order[0], order[1:]
-        shared = {self.labels[best]: confidence}
-        if len(others):
-            shares = np.exp(REST_SHARPNESS * (scores[others] - scores[others[0]]))
-            shares = np.minimum((1 - confidence) * shares / shares.sum(), confidence)
-            shared |= {self.labels[at]: float(share) for at, share in zip(others, shares, strict=True)}
-        return shared
-
-    def pack(self) -> bytes:
-        arrays: dict[str, NDArray[np.generic]] = {
-            "format": np.array([FORMAT]),
-            "labels": np.array(self.labels),
-            "vectors": self._vectors.astype(np.float16),
-            "belongs": self._belongs,
-            "says": self._says.astype(np.float32),
-            "calibration": np.array(msgspec.structs.astuple(self.calibration), np.float64),
-            **self._pieces.arrays("pieces"),
-            **self._words.arrays("words"),
-        }
-        packed = BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
-        return packed.getvalue()
+    def __init__(self, body: Body) -> None:
+        self.labels = body.labels
+        self._examples = body.examples
+        self._example_labels = body.example_labels
+        self._calibration = body.calibration
+        places, size = len(body.examples), len(body.labels)
+        vectors = _array(body.vectors, np.int8, places * DIMENSIONS).reshape(places, DIMENSIONS).astype(np.float32)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        self._weights = _array(body.weights, np.float16, places * size).reshape(places, size).astype(np.float32)
+        hashes = _array(body.hashes, np.uint32)
+        idf = _array(body.idf, np.float16, len(hashes)).astype(np.float32)
+        starts = np.concatenate([[0], np.cumsum(_array(body.sizes, np.uint16, len(hashes)).astype(np.int64))])
+        rows = _array(body.rows, np.uint16, int(starts[-1]))
+        if len(rows) and (int(rows.max()) >= places or not places):
+            raise ClassifierDamaged("The stored classifier is damaged: it names examples that it does not have.")
+        counts = _array(body.counts, np.uint8, len(rows))
+        if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
+            raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
+        self._landmarks = Landmarks(vectors, hashes, idf, starts, rows, counts)
 
     @classmethod
-    def load(cls, packed: bytes) -> "Classifier":
-        """Raises ClassifierDamaged."""
+    def load(cls, body: bytes) -> "Classifier":
+        """From `fit`'s bytes. Raises ClassifierDamaged."""
         try:
-            with np.load(BytesIO(packed), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            return cls._of(arrays)
-        except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
-            raise ClassifierDamaged("The stored classifier can't be read.") from error
+            unpacker = zlib.decompressobj()
+            packed = unpacker.decompress(body, MOST_BYTES)
+            if not unpacker.eof:
+                raise ClassifierDamaged("The stored classifier is damaged: it is cut off or too large.")
+            decoded = msgspec.msgpack.decode(packed, type=Body)
+        except (zlib.error, msgspec.MsgspecError) as error:
+            raise ClassifierDamaged("The stored classifier is damaged: it can't be read.") from error
+        if decoded.format != FORMAT:
+            raise ClassifierDamaged(f"The stored classifier is of format {decoded.format}, not {FORMAT}: fit it anew.")
+        return cls(decoded)
 
-    @classmethod
-    def _of(cls, arrays: dict[str, NDArray[np.generic]]) -> "Classifier":
-        if int(arrays["format"][0]) != FORMAT:
-            raise ValueError("a classifier of another version")
-        bias, of_support, of_lead, least_support, several, least_score = arrays["calibration"].tolist()
-        size = len(arrays["vectors"])
-        return cls(
-            arrays["labels"].tolist(),
-            arrays["vectors"].astype(np.float32),
-            arrays["belongs"].astype(np.bool_),
-            arrays["says"].astype(np.float32),
-            Likeness.from_arrays(pieces, size, "pieces", arrays),
-            Likeness.from_arrays(words, size, "words", arrays),
-            Calibration(bias, of_support, of_lead, least_support, bool(several), least_score),
+    def score(self, texts: Sequence[str], vectors: Vectors) -> list[Scored]:
+        """One result for each text, in order; `vectors` are the texts' embeddings, shape (len(texts), 384).
+
+        CPU work, some 1 to 5 ms a text: callers with many texts use a thread.
+        """
+        if not self._examples:
+            return [Scored({}, 0.0, ()) for _ in texts]
+        cosines = self._landmarks.cosines(vectors)
+        scores = self._landmarks.likeness(grams_of(texts), cosines) @ self._weights
+        return [self._scored(scores[row], cosines[row]) for row in range(len(texts))]
+
+    def _scored(self, scores: Floats, cosines: Floats) -> Scored:
+        places = _largest(cosines, NEAREST)
+        near = float(cosines[places].mean())
+        nearest = tuple(
+            (self._examples[place], self._label(self._example_labels[place]), round(float(cosines[place]), 4))
+            for place in places
+        )
+        if not self.labels:
+            return Scored({}, 0.0, nearest)
+        one = self._calibration.one * (scores - scores.max())
+        shares = np.exp(one) / np.exp(one).sum()
+        several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
+        by_score, by_near, constant = self._calibration.scope
+        in_scope = float(sigmoid(np.array(by_score * float(scores.max()) + by_near * near + constant)))
+        likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]
+        return Scored(
+            probabilities={self.labels[place]: float(shares[place]) for place in _largest(shares, BEST)},
+            in_scope=in_scope,
+            nearest=nearest,
+            independent={self.labels[place]: float(several[place]) for place in likely},
         )
 
-
-def _logistic(value: float) -> float:
-    return float(1 / (1 + np.exp(-value)))
-
-
-def kernel(cosines: Floats, of_pieces: Floats, of_words: Floats) -> Floats:
-    """How alike, 0 to 1; of vectors or of matrices."""
-    alike: Floats = OF_MEANING * np.exp(SHARPNESS * (cosines - 1)) + OF_PIECES * of_pieces + OF_WORDS * of_words
-    return alike
+    def _label(self, place: int) -> str:
+        return self.labels[place] if place >= 0 else ""
 
 
-def support_of(score: float, cosines: Floats) -> float:
-    """How much stands behind a label: its score, and how near its nearest examples are."""
-    count = min(NEAREST, len(cosines))
-    nearest = np.partition(cosines, len(cosines) - count)[len(cosines) - count :]
-    return float(score + OF_NEAREST * nearest.mean()) if count else float(score)
+def sigmoid(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    clipped = np.clip(values, -40, 40)
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(clipped, np.float64)))
+    return result
+
+
+def _largest(values: NDArray[np.floating], count: int) -> list[int]:
+    """Places of the `count` largest, the largest first."""
+    count = min(count, len(values))
+    places = np.argpartition(-values, count - 1)[:count] if count < len(values) else np.arange(len(values))
+    return [int(place) for place in places[np.argsort(-values[places], kind="stable")]]
+
+
+def _array(packed: bytes, kind: type[_Number], length: int | None = None) -> NDArray[_Number]:
+    if len(packed) % np.dtype(kind).itemsize or (
+        length is not None and len(packed) != length * np.dtype(kind).itemsize
+    ):
+        raise ClassifierDamaged("The stored classifier is damaged: a part of it has the wrong length.")
+    return np.frombuffer(packed, kind)

@@ -1,4 +1,4 @@
-"""Making a tenant's classifier, in a process of its own, so that SciPy stays out of the server."""
+"""Fits a classifier to a tenant's examples, in a process of its own."""
 
 import asyncio
 import hashlib
@@ -6,60 +6,74 @@ import sys
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
-from frontdesk.core.errors import FrontdeskError
-from frontdesk.embedding.types import Vectors
+from frontdesk.core.errors import FrontdeskError, Invalid
+from frontdesk.embedding import DIMENSIONS, Vectors
 from frontdesk.supervisor.classifier import FORMAT
 
-FIT_TIMEOUT_S = 900.0
+Example = tuple[str, str]  # text, label; an empty label: an example of what none of the labels is for
 
-# A text and its agent; an empty agent: nobody's matter, an example of what is out of scope.
-Example = tuple[str, str]
-
-
-class Lesson(msgspec.Struct, frozen=True):
-    """What the fitting process reads: texts, the labels of each, and their vectors as float32 bytes, 384 to a row."""
-
-    texts: list[str]
-    labels: list[tuple[str, ...]]
-    vectors: bytes
+MOST_EXAMPLES = 20_000
+FIT_TIMEOUT_S = 300.0
 
 
 class FitFailed(FrontdeskError):
-    """The fitting process ended without a classifier. Nothing is lost: it may be tried again."""
-
-    error_code = "CLASSIFIER_NOT_FITTED"
+    """The classifier could not be fitted; the one before stays in use."""
 
 
-def fingerprint(examples: Sequence[Example], embedder: str) -> str:
-    """Of all that a classifier comes from: other examples, another embedder or other code make another."""
-    return hashlib.sha256(msgspec.json.encode([FORMAT, embedder, sorted(examples)])).hexdigest()
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """What the process is given: distinct texts, the labels of each (none: an example of no label), their vectors."""
+
+    texts: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    vectors: bytes  # float32 (texts, 384)
+
+
+def fingerprint(examples: Sequence[Example], embedder_name: str) -> str:
+    """The same for the same examples in any order: while it stays, the stored classifier fits."""
+    content = msgspec.msgpack.encode((FORMAT, embedder_name, sorted(set(examples))))
+    return hashlib.sha256(content).hexdigest()
 
 
 async def fit(examples: Sequence[Example], vectors: Vectors) -> bytes:
-    """The packed classifier: a second's work for some hundred examples, half a minute's for ten thousand.
+    """The body for `Classifier.load`. A text may come several times, with several labels. Seconds for thousands.
 
-    Raises FitFailed.
+    `vectors` are the texts' embeddings, shape (len(examples), 384). Raises Invalid and FitFailed.
     """
-    lesson = Lesson(
-        [text for text, _ in examples],
-        [(agent,) if agent else () for _, agent in examples],
-        vectors.astype("float32").tobytes(),
-    )
+    if len(examples) > MOST_EXAMPLES:
+        raise Invalid(f"The agents have {len(examples)} examples; at most {MOST_EXAMPLES} are accepted.")
+    if vectors.shape != (len(examples), DIMENSIONS):
+        raise ValueError(f"{len(examples)} examples need vectors of shape ({len(examples)}, {DIMENSIONS}).")
+    return await _run(msgspec.msgpack.encode(order_of(examples, vectors)))
+
+
+def order_of(examples: Sequence[Example], vectors: Vectors) -> Order:
+    labels: dict[str, set[str]] = {}
+    places: dict[str, int] = {}
+    for place, (text, label) in enumerate(examples):
+        labels.setdefault(text, set()).update({label} - {""})
+        places.setdefault(text, place)
+    texts = sorted(labels)  # the same body whatever the order
+    rows = np.ascontiguousarray(vectors[[places[text] for text in texts]], np.float32)
+    return Order(tuple(texts), tuple(tuple(sorted(labels[text])) for text in texts), rows.tobytes())
+
+
+async def _run(order: bytes) -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "frontdesk.supervisor.fitting",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         async with asyncio.timeout(FIT_TIMEOUT_S):
-            packed, complaint = await process.communicate(msgspec.msgpack.encode(lesson))
+            body, complaint = await process.communicate(order)
     except TimeoutError as error:
-        raise FitFailed(f"The classifier was not fitted within {FIT_TIMEOUT_S:.0f} s.") from error
+        raise FitFailed(f"The classifier could not be fitted within {FIT_TIMEOUT_S:.0f} s.") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode:
-        reason = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-        raise FitFailed(f"The classifier could not be fitted: {reason or 'its process ended'}.")
-    return packed
+    if process.returncode != 0:
+        reason = complaint.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+        raise FitFailed(f"The classifier could not be fitted: {reason[:300] or f'exit {process.returncode}'}")
+    return body

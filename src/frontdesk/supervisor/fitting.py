@@ -1,136 +1,240 @@
-"""The process that fits a classifier (`fit.py` starts it); the one place with SciPy.
+"""`python -m frontdesk.supervisor.fitting`: examples in, a classifier out; a process of its own, for scipy stays out
+of the server.
 
-`python -m frontdesk.supervisor.fitting` reads a msgpack `Lesson` from standard input and writes the packed classifier.
+Kernel ridge regression on landmarks (Nystroem): one linear system gives the weights of all labels, and, in closed
+form, what each example would score had it, or its whole label, been left out. So calibration needs no second fit.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.linalg import cho_solve, cholesky, lapack
 
-from frontdesk.embedding.types import DIMENSIONS, Vectors
-from frontdesk.supervisor.classifier import Calibration, Classifier, kernel, support_of
-from frontdesk.supervisor.features import Floats, Likeness, pieces, words
-from frontdesk.supervisor.fit import Lesson
+from frontdesk.embedding import DIMENSIONS, Vectors
+from frontdesk.supervisor.classifier import FORMAT, NEAREST, Body, Calibration, sigmoid
+from frontdesk.supervisor.fit import Order
+from frontdesk.supervisor.landmarks import Floats, Grams, Landmarks, grams_of, index
 
-REGULARISATION = 0.07
-# More examples are thinned evenly by label: the memory of a fit grows with their square (12,000: 1.2 GiB).
-MOST_EXAMPLES = 12_000
+MOST_LANDMARKS = 4096
+RIDGE = 0.3
+# Keeps the landmarks' kernel invertible when examples are nearly the same.
+JITTER = 1e-3
+# N-grams of one example alone say nothing of others; with few examples they are all there is.
+MANY, RARE = 1_000, 2
+SLICE = 512
+SERVING_FIRST = 10  # niceness
 
-# Share of texts in scope that may be taken for out of scope, on the examples themselves, each unseen.
-_REFUSED_IN_SCOPE = 0.015
-_LEAST_SUPPORT = 0.20
-
-# What the calibration starts from, worth so many examples: what public sets of all sizes had in common.
-_PRIOR = np.array([-3.0, 3.0, 3.0])
-_PRIOR_WORTH = 8.0
-
-
-def classifier_of(texts: Sequence[str], labels: Sequence[tuple[str, ...]], vectors: Vectors) -> Classifier:
-    """Raises ValueError when no example has a label. An example without a label shows what is out of scope."""
-    kept = _thinned(labels)
-    texts, labels, vectors = [texts[at] for at in kept], [labels[at] for at in kept], vectors[kept]
-    names = sorted({label for each in labels for label in each})
-    if not names:
-        raise ValueError("there is no example to learn from")
-    places = {name: place for place, name in enumerate(names)}
-    belongs = np.zeros((len(texts), len(names)), bool)
-    for row, each in enumerate(labels):
-        belongs[row, [places[label] for label in each]] = True
-    of_pieces, of_words = Likeness.of(pieces, texts), Likeness.of(words, texts)
-    vectors = vectors.astype(np.float16).astype(np.float32)  # as they will be stored
-    cosines = vectors @ vectors.T
-    alike = kernel(cosines, _all_pairs(of_pieces, len(texts)), _all_pairs(of_words, len(texts)))
-    says, unseen = _solved(alike, belongs.astype(np.float32))
-    calibration = _calibrated(unseen, cosines, belongs)
-    return Classifier(names, vectors, belongs, says, of_pieces, of_words, calibration)
+# What the calibration is without examples, from the public sets; the examples' own evidence moves it.
+PRIOR_ONE = 8.0
+PRIOR_SEVERAL = (8.0, -4.0)
+PRIOR_SCOPE = (6.0, 4.0, -5.0)
+PRIOR_STRENGTH = 1.0
 
 
-def _thinned(labels: Sequence[tuple[str, ...]]) -> list[int]:
-    if len(labels) <= MOST_EXAMPLES:
-        return list(range(len(labels)))
-    by_label: dict[tuple[str, ...], list[int]] = {}
-    for at, each in enumerate(labels):
-        by_label.setdefault(each, []).append(at)
-    rounds = max(len(group) for group in by_label.values())
-    turns = [group[turn] for turn in range(rounds) for group in by_label.values() if turn < len(group)]
-    return sorted(turns[:MOST_EXAMPLES])
+def fitted(order: Order) -> Body:
+    if not order.texts:
+        return Body(FORMAT, (), (), (), Calibration(PRIOR_ONE, PRIOR_SEVERAL, PRIOR_SCOPE), *[b""] * 7)
+    labels = tuple(sorted({label for several in order.labels for label in several}))
+    vectors = np.frombuffer(order.vectors, np.float32).reshape(len(order.texts), DIMENSIONS)
+    targets = np.zeros((len(order.texts), len(labels)), np.float32)
+    for row, several in enumerate(order.labels):
+        targets[row, [labels.index(label) for label in several]] = 1
+    first = np.where(targets.any(axis=1), targets.argmax(axis=1), -1) if labels else np.full(len(vectors), -1)
 
+    chosen = _spread(first)
+    grams = grams_of(order.texts)
+    rounded = _rounded(vectors[chosen])
+    parts = index([grams[place] for place in chosen], grams, RARE if len(grams) >= MANY else 1)
+    landmarks = Landmarks(_lengthened(rounded), *parts)
 
-def _all_pairs(likeness: Likeness, size: int) -> Floats:
-    starts, examples, weights = likeness.columns()
-    shape = (size, len(starts) - 1)
-    matrix = sparse.csc_matrix((weights, examples, starts), shape=shape).tocsr()  # type: ignore[no-untyped-call]
-    pairs: Floats = (matrix @ matrix.T).toarray()
-    return pairs
-
-
-def _solved(alike: Floats, wanted: Floats) -> tuple[Floats, Floats]:
-    """(says, scores of each example had it not been seen): ridge regression and its leave-one-out in closed form."""
-    alike[np.diag_indices(len(alike))] += REGULARISATION
-    lower = cholesky(alike, lower=True, overwrite_a=True, check_finite=False)
-    says = cho_solve((lower, True), wanted, check_finite=False)  # type: ignore[no-untyped-call]
-    inverse, info = lapack.strtri(lower, lower=1, overwrite_c=1)  # type: ignore[attr-defined]  # made by f2py
-    if info:
-        raise ValueError("the examples can't be told apart")
-    diagonal = np.einsum("ij,ij->j", np.tril(inverse), np.tril(inverse))
-    return says.astype(np.float32), (wanted - says / diagonal[:, None]).astype(np.float32)
-
-
-def _calibrated(unseen: Floats, cosines: Floats, belongs: NDArray[np.bool_]) -> Calibration:
-    np.fill_diagonal(cosines, -1.0)  # no example vouches for itself
-    has_label = belongs.any(1)
-    best = unseen.argmax(1)
-    ordered = np.sort(unseen, 1)
-    lead = ordered[:, -1] - ordered[:, -2] if unseen.shape[1] > 1 else ordered[:, -1]
-    support = np.array([
-        support_of(float(unseen[row, best[row]]), cosines[row, belongs[:, best[row]]]) for row in range(len(unseen))
-    ])  # fmt: skip
-    right = belongs[np.arange(len(unseen)), best]
-    of_right = support[right & has_label]
-    least = float(np.quantile(of_right, _REFUSED_IN_SCOPE)) if len(of_right) else _LEAST_SUPPORT
-    weights = _logistic(np.column_stack([np.ones_like(support), support, lead])[has_label], right[has_label])
-    several = bool((belongs.sum(1) > 1).any())
-    return Calibration(
-        bias=float(weights[0]),
-        of_support=float(weights[1]),
-        of_lead=float(weights[2]),
-        least_support=max(least, _LEAST_SUPPORT),
-        several=several,
-        least_score=_best_limit(unseen, belongs) if several else 0.0,
+    machine = _Machine(landmarks, chosen, grams, vectors, targets)
+    hashes, idf, starts, rows, counts = parts
+    return Body(
+        format=FORMAT,
+        labels=labels,
+        examples=tuple(order.texts[place] for place in chosen),
+        example_labels=tuple(int(first[place]) for place in chosen),
+        calibration=_calibration(machine, vectors, targets, first),
+        vectors=rounded.tobytes(),
+        weights=machine.weights.astype(np.float16).tobytes(),
+        hashes=hashes.tobytes(),
+        idf=idf.astype(np.float16).tobytes(),
+        sizes=np.diff(starts).astype(np.uint16).tobytes(),
+        rows=rows.tobytes(),
+        counts=counts.tobytes(),
     )
 
 
-def _logistic(features: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weights by Newton's method, drawn towards the prior so that five examples do not make certainties."""
-    weights = _PRIOR.copy()
-    worth = np.eye(len(weights)) * _PRIOR_WORTH * 0.1
+class _Machine:
+    """Ridge regression in the space that the landmarks span.
+
+    With K the examples' likeness to the landmarks and LL' the landmarks' own, features = K L'^-1, and weights
+    = L'^-1 (features' features + ridge)^-1 features' targets. The hat matrix H = `hats` hats' gives what is left out:
+    the residual of a block B, when B was not learnt from, is (1 - H_BB)^-1 times the residual when it was.
+    """
+
+    def __init__(
+        self, landmarks: Landmarks, chosen: NDArray[np.int64], grams: Sequence[Grams], vectors: Vectors, targets: Floats
+    ) -> None:
+        likeness = np.empty((len(vectors), len(landmarks)), np.float32)
+        for start in range(0, len(vectors), SLICE):
+            part = slice(start, start + SLICE)
+            likeness[part] = landmarks.likeness(grams[part], landmarks.cosines(vectors[part]))
+        own = likeness[chosen]
+        own = (own + own.T) / 2 + JITTER * np.eye(len(own), dtype=np.float32)
+        lower = scipy.linalg.cholesky(own, lower=True, overwrite_a=True)
+        features = scipy.linalg.solve_triangular(lower, likeness.T, lower=True, overwrite_b=True).T
+        gram = features.T @ features + RIDGE * np.eye(len(landmarks), dtype=np.float32)
+        upper = scipy.linalg.cholesky(gram, overwrite_a=True)
+        spanned: Floats = scipy.linalg.cho_solve((upper, False), features.T @ targets)  # type: ignore[no-untyped-call]
+        self.weights: Floats = scipy.linalg.solve_triangular(lower, spanned, lower=True, trans="T")
+        self._residuals: Floats = targets - features @ spanned
+        self._targets = targets
+        self._hats: Floats = scipy.linalg.solve_triangular(upper, features.T, trans="T", overwrite_b=True).T
+
+    def left_out(self, block: NDArray[np.int64]) -> Floats:
+        """The scores of the examples of `block`, had none of them been learnt from."""
+        hats = self._hats[block]
+        remaining = np.eye(len(block), dtype=np.float32) - hats @ hats.T
+        missing: Floats = np.linalg.solve(remaining, self._residuals[block])
+        return self._targets[block] - missing
+
+    def each_left_out(self) -> Floats:
+        """The scores of every example, had it alone not been learnt from."""
+        leverages = np.einsum("ij,ij->i", self._hats, self._hats)
+        scores: Floats = self._targets - self._residuals / np.maximum(1 - leverages, 1e-3)[:, None]
+        return scores
+
+
+def _calibration(machine: _Machine, vectors: Vectors, targets: Floats, first: NDArray[np.int64]) -> Calibration:
+    """Maximum a posteriori on left-out scores, around what suits the public sets."""
+    scores = machine.each_left_out()
+    sizes = targets.sum(axis=0)
+    # An example that is alone in its label tells nothing of its label's score.
+    told = (first >= 0) & (sizes[np.maximum(first, 0)] >= 2) if len(sizes) else np.zeros(len(first), bool)
+    return Calibration(
+        one=_sharpness(scores[told], targets[told]),
+        several=_sloped(scores[told | (first < 0)], targets[told | (first < 0)]),
+        scope=_scope(machine, vectors, scores, told, first),
+    )
+
+
+def _sharpness(scores: Floats, targets: Floats) -> float:
+    """Of the softmax: the likeliest by golden section, in logarithms, with PRIOR_ONE counting as some examples."""
+
+    def unlikely(log_sharpness: float) -> float:
+        sharpened = np.exp(log_sharpness) * (scores - scores.max(axis=1, keepdims=True)).astype(np.float64)
+        shares = np.exp(sharpened) / np.exp(sharpened).sum(axis=1, keepdims=True)
+        right = (shares * targets).sum(axis=1) / np.maximum(targets.sum(axis=1), 1)
+        strangeness = (log_sharpness - np.log(PRIOR_ONE)) ** 2
+        return float(10 * PRIOR_STRENGTH * strangeness - np.log(np.maximum(right, 1e-9)).sum())
+
+    if not len(scores):
+        return PRIOR_ONE
+    low, high = np.log(0.5), np.log(100.0)
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(40):
+        step = ratio * (high - low)
+        if unlikely(high - step) < unlikely(low + step):
+            high = low + step
+        else:
+            low = high - step
+    return float(np.exp((low + high) / 2))
+
+
+def _sloped(scores: Floats, targets: Floats) -> tuple[float, float]:
+    features = np.stack([scores.ravel(), np.ones(scores.size)], axis=1)
+    slope, constant = logistic(features, targets.ravel(), np.ones(scores.size), np.array(PRIOR_SEVERAL))
+    return float(slope), float(constant)
+
+
+def _scope(
+    machine: _Machine, vectors: Vectors, scores: Floats, told: NDArray[np.bool_], first: NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """Examples left out one by one are in scope; left out with their whole label they are out of it."""
+    labels = np.unique(first[first >= 0])
+    rows, answers = [], []
+    for label in labels:
+        block = np.flatnonzero(first == label)
+        cosines = vectors[block] @ vectors.T
+        cosines[np.arange(len(block)), block] = -1
+        alone = _nearest_mean(cosines)
+        best = scores[block].max(axis=1)
+        inside = told[block]
+        rows.append(np.stack([best, alone], axis=1)[inside])
+        answers.append(np.ones(int(inside.sum())))
+        if len(labels) > 2:  # else nothing is left to compare with
+            cosines[:, block] = -1
+            outside = machine.left_out(block)
+            outside[:, label] = -1
+            rows.append(np.stack([outside.max(axis=1), _nearest_mean(cosines)], axis=1))
+            answers.append(np.zeros(len(block)))
+    if not rows:
+        return PRIOR_SCOPE
+    features, answer = np.concatenate(rows), np.concatenate(answers)
+    features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
+    by_score, by_near, constant = logistic(features, answer, np.ones(len(answer)), np.array(PRIOR_SCOPE))
+    return float(by_score), float(by_near), float(constant)
+
+
+def _nearest_mean(cosines: Floats) -> Floats:
+    count = min(NEAREST, cosines.shape[1])
+    means: Floats = np.sort(cosines, axis=1)[:, -count:].mean(axis=1)
+    return means
+
+
+def logistic(
+    features: NDArray[np.float64],
+    answers: NDArray[np.floating],
+    counted: NDArray[np.float64],
+    prior: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Newton's method for logistic regression with a normal prior around `prior`."""
+    found = prior.astype(np.float64)
     for _ in range(30):
-        chance = 1 / (1 + np.exp(-np.clip(features @ weights, -30, 30)))
-        slope = features.T @ (chance - right) + worth @ (weights - _PRIOR)
-        bend = features.T @ (features * (chance * (1 - chance))[:, None]) + worth
-        step = np.linalg.solve(bend, slope)
-        weights -= np.clip(step, -2, 2)
+        chances = sigmoid(features @ found)
+        slopes = features.T @ (counted * (chances - answers)) + PRIOR_STRENGTH * (found - prior)
+        curve = (features.T * (counted * chances * (1 - chances))) @ features + PRIOR_STRENGTH * np.eye(len(prior))
+        step = np.linalg.solve(curve, slopes)
+        found = found - step * min(1.0, 5.0 / float(np.abs(step).max() + 1e-12))
         if float(np.abs(step).max()) < 1e-6:
             break
-    return weights
+    return found
 
 
-def _best_limit(unseen: Floats, belongs: NDArray[np.bool_]) -> float:
-    """The score from which a label applies, so that the most examples get exactly their set of labels."""
-    limits = np.linspace(0.2, 0.7, 51)
-    exact = [float(((unseen >= limit) == belongs).all(1).mean()) for limit in limits]
-    return float(limits[int(np.argmax(exact))])
+def _spread(first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which examples are landmarks: all, or as many of each label, in a fixed random order."""
+    if len(first) <= MOST_LANDMARKS:
+        return np.arange(len(first))
+    order = np.random.default_rng(0).permutation(len(first))
+    # The how-manieth of its label each one is.
+    turn = np.empty(len(first), np.int64)
+    for label in np.unique(first):
+        places = order[first[order] == label]
+        turn[places] = np.arange(len(places))
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:MOST_LANDMARKS])
+
+
+def _rounded(vectors: Vectors) -> NDArray[np.int8]:
+    largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-9) if len(vectors) else 1.0
+    return np.round(vectors / largest * 127).astype(np.int8)
+
+
+def _lengthened(rounded: NDArray[np.int8]) -> Vectors:
+    """As the classifier will have them."""
+    vectors = rounded.astype(np.float32)
+    lengthened: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return lengthened
 
 
 def main() -> None:
-    lesson = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Lesson)
-    vectors = np.frombuffer(lesson.vectors, np.float32).reshape(-1, DIMENSIONS)
-    sys.stdout.buffer.write(classifier_of(lesson.texts, lesson.labels, vectors).pack())
+    os.nice(SERVING_FIRST)
+    order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
+    sys.stdout.buffer.write(fitted(order).packed())
 
 
 if __name__ == "__main__":
