@@ -115,8 +115,10 @@ async def run(plan: Plan) -> Load:
     headers = {"host": url.netloc, "content-type": "application/json"} | plan.headers
     head = f"POST {url.path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
+    host, port = url.hostname or "", url.port or 80
+
     async def converse(tally: Tally, conversations: int) -> None:
-        _, client = await asyncio.get_running_loop().create_connection(Client, url.hostname, url.port)
+        _, client = await asyncio.get_running_loop().create_connection(Client, host, port)
         for _ in range(conversations):
             await conversation(client, head.encode(), plan, tally)
 

