@@ -19,6 +19,7 @@ from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import SettingsError
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
+from frontdesk.server import memory
 from frontdesk.server.app import build_app
 from frontdesk.server.applying import apply_services
 from frontdesk.server.database import Say
@@ -45,6 +46,7 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings, say: Say) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError and what `built` raises, before anything listens."""
     refuse_public_address(settings.host)
+    memory.one_arena()
     begun = perf_counter()
     with bound_socket(settings.host, settings.port) as listening:
         stop = asyncio.Event()
@@ -71,6 +73,7 @@ async def serve(settings: Settings, say: Say) -> None:
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 checking = asyncio.create_task(tell_providers(services, say))
                 host, port = listening.getsockname()[:2]
+                memory.give_back()
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
                 say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
                 log.info("server.ready", address=address, env=settings.env)
