@@ -99,7 +99,10 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
-def rss_mib(pid: int) -> float:
+def rss_mib(pid: int, *, alone: bool = False) -> float:
+    """Resident memory of the tree, or of the process alone."""
+    if alone:
+        return float(psutil.Process(pid).memory_info().rss / 2**20)
     total = 0
     for process in tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
