@@ -81,9 +81,7 @@ class Served:
 
     async def resume(self, session_id: str, last_event_id: str | None = None) -> tuple[int, list[ServerSentEvent]]:
         headers = {"last-event-id": last_event_id} if last_event_id else {}
-        request = self.client.build_request(
-            "GET", f"/api/clinic/conversations/{session_id}/stream", headers=headers
-        )
+        request = self.client.build_request("GET", f"/api/clinic/conversations/{session_id}/stream", headers=headers)
         response = await self.client.send(request, stream=True)
         return response.status_code, [event async for event in events_of(response)]
 
@@ -93,7 +91,7 @@ class Served:
         return dict(response.json())
 
     async def answered(self, session_id: str, seqs: set[int], timeout_s: float = 60.0) -> dict[str, Any]:
-        """The history once every one of the contact's messages `seqs` is covered by an answer or an explicit failure."""
+        """The history once each of the contact's messages `seqs` is covered by an answer or an explicit failure."""
         async with asyncio.timeout(timeout_s):
             while True:
                 history = await self.history(session_id)

@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 import pytest
-
 from tests.served import Served
 
 ERROR_KEYS = {"detail", "error_code", "timestamp", "correlation_id", "retry_after"}
@@ -62,6 +61,18 @@ async def test_accept_only_answers_202_and_the_answer_is_in_the_history(served: 
     assert (answer["role"], answer["in_reply_to"]) == ("assistant", [1])
     later = await served.history(accepted["session_id"], after=1)
     assert [message["seq"] for message in later["messages"]] == [2]
+
+
+async def test_an_answer_can_be_explained_stage_by_stage_and_step_by_step(served: Served) -> None:
+    answer = await served.chat("Which insurance do you accept?")
+    explained = (await served.client.get(f"/api/clinic/messages/{answer['message_id']}/explanation")).json()
+    assert (explained["state"], explained["covers"], explained["attempt"]) == ("completed", [1], 1)
+    assert explained["stage"] == explained["decision"]["stage"] == answer["routing"]["stage"]
+    trials = explained["decision"]["trials"]
+    assert all(set(trial) == {"stage", "scores", "reason", "duration_ms"} for trial in trials)
+    assert {step["kind"] for step in explained["steps"]} == {"llm", "tool"}
+    unknown = await served.client.get(f"/api/clinic/messages/{uuid.uuid4()}/explanation")
+    assert_error(unknown, 404, "CONVERSATION_NOT_FOUND")
 
 
 async def test_a_users_sessions_are_listed_last_active_first_page_by_page(served: Served) -> None:

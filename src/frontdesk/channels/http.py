@@ -145,6 +145,15 @@ class Chat:
         next_cursor = _encode_cursor(sessions[limit - 1].last_activity) if more else None
         return _json({"items": items, "next_cursor": next_cursor})
 
+    async def explanation(self, tenant: Tenant, message_id: UUID) -> Response:
+        found = await self._conversations.explanation(tenant.id, message_id)
+        turn: dict[str, Any] = msgspec.to_builtins(found.turn)
+        moments = {
+            name: iso(moment) if (moment := getattr(found.turn, name)) else None
+            for name in ("created_at", "started_at", "ended_at")
+        }
+        return _json(turn | moments | {"steps": msgspec.to_builtins(found.steps)})
+
     async def clear(self, tenant: Tenant, session_id: UUID) -> Response:
         await self._conversations.clear(tenant.id, session_id)
         return Response(status_code=204)
@@ -175,6 +184,11 @@ def build_router(chat: Chat, tenant_named: TenantNamed) -> APIRouter:
     async def get_stream(tenant: str, conversation_id: UUID, request: Request) -> Response:
         """The stream of the last message, or of the one that `Last-Event-ID` names; 204 when nothing is to come."""
         return await chat.resume(await tenant_named(tenant), conversation_id, request)
+
+    @router.get("/messages/{message_id}/explanation")
+    async def explain(tenant: str, message_id: UUID) -> Response:
+        """How a message was answered: the stages tried with their scores and reasons, and every step taken."""
+        return await chat.explanation(await tenant_named(tenant), message_id)
 
     @router.get("/sessions")
     async def list_sessions(tenant: str, user_id: UserId, limit: Limit = 50, cursor: str | None = None) -> Response:

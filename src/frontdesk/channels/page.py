@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -84,6 +85,6 @@ def build_router(
         """The passage that a citation names, with the text around it."""
         found = await tenant_named(tenant)
         around = await knowledge.document_around(found.id, passage_id, _CONTEXT_CHARS)
-        return Response(dumps(around), media_type="application/json")
+        return Response(dumps(msgspec.to_builtins(around)), media_type="application/json")
 
     return router

@@ -188,3 +188,20 @@ class Session(msgspec.Struct, frozen=True):
     answer_ms: int
     created_at: datetime
     last_activity: datetime
+
+
+class TurnRecord(msgspec.Struct, frozen=True):
+    """A turn as it is kept. `decision` is the router's (stages tried, scores, reasons) or the guard's alarm."""
+
+    turn_id: UUID
+    session_id: UUID
+    state: str
+    covers: tuple[int, ...]
+    attempt: int
+    stage: str | None
+    agents: tuple[str, ...]
+    error_code: str | None
+    decision: Any
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None

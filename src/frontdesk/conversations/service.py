@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from frontdesk.agents.models import Tenant
+from frontdesk.agents.models import Step, Tenant
 from frontdesk.conversations.live import Happening, Live, Outcome, happenings_of
 from frontdesk.conversations.models import (
     Accepted,
@@ -19,6 +19,7 @@ from frontdesk.conversations.models import (
     Message,
     Session,
     TurnInput,
+    TurnRecord,
 )
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.errors import AnswerLate, DatabaseUnavailable, ShuttingDown, TurnFailed
@@ -38,6 +39,13 @@ class Place(msgspec.Struct, frozen=True):
     attempt: int
     number: int
     ended: bool = False
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A turn as it was decided and run, step by step."""
+
+    turn: TurnRecord
+    steps: tuple[Step, ...]
 
 
 class Conversations:
@@ -196,6 +204,12 @@ class Conversations:
     async def sessions_of(self, tenant_id: UUID, contact: str, before: datetime | None, limit: int) -> list[Session]:
         async with self._db.scope(tenant_id) as scope:
             return await self._store.sessions_of(scope, contact, before, limit)
+
+    async def explanation(self, tenant_id: UUID, message_id: UUID) -> Explanation:
+        """How the turn of a message came to its answer. Raises ConversationNotFound."""
+        async with self._db.scope(tenant_id) as scope:
+            turn = await self._store.turn_record(scope, message_id)
+            return Explanation(turn, tuple(await self._store.steps(scope, turn.turn_id)))
 
     async def clear(self, tenant_id: UUID, conversation_id: UUID) -> None:
         """Erases the session's content. Idempotent."""

@@ -9,7 +9,17 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.agents.models import Step
-from frontdesk.conversations.models import Accepted, Author, Body, Incoming, Message, Session, Spoken, TurnInput
+from frontdesk.conversations.models import (
+    Accepted,
+    Author,
+    Body,
+    Incoming,
+    Message,
+    Session,
+    Spoken,
+    TurnInput,
+    TurnRecord,
+)
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core import json
 from frontdesk.core.errors import ConversationNotFound, IdempotencyConflict, SessionExpired
@@ -399,11 +409,11 @@ class ConversationStore:
             created_at=row["created_at"],
         )
 
-    async def decision(self, scope: TenantScope, message_id: UUID) -> dict[str, Any]:
-        """How the turn of a message (the contact's or the answer) was decided and run. Raises ConversationNotFound."""
+    async def turn_record(self, scope: TenantScope, message_id: UUID) -> TurnRecord:
+        """The turn of a message, the contact's or the answer. Raises ConversationNotFound."""
         query = """
-            SELECT t.id, t.conversation_id, t.state, t.seqs, t.attempt, t.stage, t.agents, t.decision, t.error_code,
-                   t.created_at, t.started_at, t.ended_at
+            SELECT t.id AS turn_id, t.conversation_id AS session_id, t.state, t.seqs, t.attempt, t.stage, t.agents,
+                   t.error_code, t.decision, t.created_at, t.started_at, t.ended_at
               FROM messages AS m
               JOIN turns AS t ON t.tenant_id = m.tenant_id AND t.id = m.turn_id
              WHERE m.tenant_id = $1
@@ -412,7 +422,15 @@ class ConversationStore:
         row = await scope.fetchrow(query, scope.tenant_id, message_id)
         if row is None:
             raise ConversationNotFound("There is no such message.")
-        return dict(row) | {"decision": self._sealed.open_json(scope.tenant_id, row["decision"])}
+        fields = dict(row)
+        return TurnRecord(
+            **fields
+            | {
+                "covers": tuple(fields.pop("seqs")),
+                "agents": tuple(row["agents"] or ()),
+                "decision": self._sealed.open_json(scope.tenant_id, row["decision"]),
+            }
+        )
 
     async def idle(self, default_ttl_s: int, most: int) -> list[tuple[UUID, UUID]]:
         rows = await self._db.call("SELECT * FROM idle_conversations($1, $2)", default_ttl_s, most)

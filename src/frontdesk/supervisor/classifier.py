@@ -17,6 +17,7 @@ from frontdesk.supervisor.landmarks import Floats, Landmarks, grams_of
 
 FORMAT = 1
 BEST, NEAREST = 5, 5
+COMPARED = 3  # nearest examples whose mean cosine tells how near a text is to what the agents are for
 AT_LEAST = 0.02  # of `independent`: what is less likely is left out
 MOST_BYTES = 64 * 2**20  # unpacked
 
@@ -111,7 +112,6 @@ class Classifier:
 
     def _scored(self, scores: Floats, cosines: Floats) -> Scored:
         places = _largest(cosines, NEAREST)
-        near = float(cosines[places].mean())
         nearest = tuple(
             (self._examples[place], self._label(self._example_labels[place]), round(float(cosines[place]), 4))
             for place in places
@@ -122,7 +122,9 @@ class Classifier:
         shares = np.exp(one) / np.exp(one).sum()
         several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
         by_score, by_near, constant = self._calibration.scope
-        in_scope = float(sigmoid(np.array(by_score * float(scores.max()) + by_near * near + constant)))
+        in_scope = float(
+            sigmoid(np.array(by_score * scores.max() + by_near * nearest_mean(cosines[None])[0] + constant))
+        )
         likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]
         return Scored(
             probabilities={self.labels[place]: float(shares[place]) for place in _largest(shares, BEST)},
@@ -133,6 +135,13 @@ class Classifier:
 
     def _label(self, place: int) -> str:
         return self.labels[place] if place >= 0 else ""
+
+
+def nearest_mean(cosines: Floats) -> Floats:
+    """Of each row, the mean of its largest."""
+    count = min(COMPARED, cosines.shape[1])
+    means: Floats = -np.partition(-cosines, count - 1, axis=1)[:, :count].mean(axis=1)
+    return means
 
 
 def sigmoid(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ Floats = NDArray[np.float32]
 Grams = tuple[Hashes, Counts]
 
 # Tuned together on all public sets: how fast likeness falls with distance, and how much spelling counts beside meaning.
-SHARPNESS = 3.0
-SPELLING = 0.3
+SHARPNESS = 2.5
+SPELLING = 0.2
 
 
 class Landmarks:

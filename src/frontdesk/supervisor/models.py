@@ -20,7 +20,7 @@ class Stage(StrEnum):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """An agent that should answer, how sure that is (calibrated, 0 to 1), and the part of the message that it is for."""
+    """An agent that should answer, how sure that is (calibrated, 0 to 1), and the part of the message for it."""
 
     agent: str
     confidence: float
@@ -37,7 +37,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Clarification(msgspec.Struct, frozen=True):
-    """We asked the contact which agent is meant: `options` are agents' names in the order shown, `query` the message."""
+    """We asked which agent is meant: `options` are agents' names in the order shown, `query` the message."""
 
     query: str
     options: tuple[str, ...]
