@@ -1,5 +1,6 @@
 // An answer: its text with citations, the sources below it, and who gave it.
 import { markdown } from "../lib/markdown.js";
+import { dialable } from "../lib/phones.js";
 import { html, useMemo } from "../vendor/preact-htm.js";
 import { Alarm } from "./icons.js";
 
@@ -24,7 +25,7 @@ export function Answer({ text, answer, onOpen, say }) {
     return html`
       <div class="emergency" role="alert">
         <p class="emergency-title"><${Alarm} />${say("emergency")}</p>
-        <div class="text">${content}</div>
+        <div class="text">${dialable(content)}</div>
       </div>
     `;
   }

@@ -70,6 +70,7 @@ function Desk({ api, page, language, say }) {
       on(window, "online", () => conversation.linkBack()),
       on(window, "offline", () => conversation.linkLost()),
       on(document, "visibilitychange", () => document.hidden || conversation.look()),
+      on(window, "storage", (event) => memory.isOfSession(/** @type {StorageEvent} */ (event)) && conversation.moved()),
       on(document, "keydown", toComposer),
     ];
     return () => [stop, ...forget].forEach((end) => end());

@@ -94,14 +94,15 @@ export class Conversation {
   async start() {
     const run = this.#run;
     this.#entries = this.memory.unsent.map((unsent) => entryOf({ ...unsent, delivery: "sending" }));
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0; this.memory.hasSession; attempt++) {
       try {
         const history = await this.#refresh(run);
+        if (run.signal.aborted) return;
         if (OVER.includes(history.state) && history.last_seq > 0) this.#close();
         break;
       } catch (error) {
-        if (run.signal.aborted) break;
-        if (error instanceof ApiError && error.status === 404) break; // nothing was said yet
+        if (run.signal.aborted) return;
+        if (error instanceof ApiError && error.status === 404) break; // the first message never got there
         if (error instanceof ApiError && error.status === 410) {
           this.#close();
           break;
@@ -196,6 +197,14 @@ export class Conversation {
   look() {
     if (this.#phase !== "ready" || this.#run.isListening || this.#entries.length === 0) return;
     this.#refresh(this.#run).catch(() => {}); // not asked for by anybody: the next send will tell
+  }
+
+  /** Another page of the visitor's began or left the conversation: this one goes along. */
+  moved() {
+    this.#begin();
+    this.#past = [];
+    this.#phase = "loading";
+    this.start();
   }
 
   // Sending
@@ -442,6 +451,7 @@ export class Conversation {
       if (run.signal.aborted) return history;
       history.messages.forEach((message) => this.#merge(message));
       this.#owner = history.owner;
+      this.#isEscalated ||= history.escalated === true;
       this.#isLinked = true;
       this.#changed();
       const last = history.messages.at(-1)?.seq ?? history.last_seq;
@@ -509,12 +519,17 @@ export class Conversation {
   }
 
   #leave() {
+    this.#begin();
+    this.memory.leaveSession();
+  }
+
+  /** What runs belongs to the session before. */
+  #begin() {
     this.#run.ended.abort();
     this.#run = new Run();
     this.#live = SILENT;
     this.#owner = "agent";
     this.#isEscalated = false;
-    this.memory.newSession();
   }
 
   /** @param {boolean} isLinked */

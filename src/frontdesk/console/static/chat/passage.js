@@ -22,13 +22,14 @@ export function PassagePanel({ api, citation, onClose, say }) {
   }, [api, citation.passage_id, attempt]);
   const close = () => dialog.current?.close(); // the browser gives the focus back to what opened it
   const isHere = passage !== null && passage !== "failed";
+  const heading = isHere ? passage.heading.replace(`${citation.title} › `, "") : "";
   return html`
     <dialog class="panel" ref=${dialog} aria-labelledby="passage-title" onClose=${onClose} onClick=${closeOnBackdrop}>
       <div class="panel-body">
         <header>
           <div>
             <h2 id="passage-title" dir="auto">${citation.title}</h2>
-            ${isHere && passage.heading && html`<p class="fine" dir="auto">${passage.heading}</p>`}
+            ${heading && heading !== citation.title && html`<p class="fine" dir="auto">${heading}</p>`}
           </div>
           <button type="button" class="tool" onClick=${close} aria-label=${say("close")} title=${say("close")}><${Close} /></button>
         </header>

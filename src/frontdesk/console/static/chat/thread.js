@@ -2,8 +2,8 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { Agents, Answer, AnswerSoFar, Origin, isEmergency } from "./answer.js";
 import { useCountdown } from "./countdown.js";
-import { Mark } from "./header.js";
 import { Down, Person, Warning } from "./icons.js";
+import { Welcome } from "./welcome.js";
 
 /** @import { Child } from "../vendor/preact-htm.js" */
 /** @import { Entry, Live, Page, View } from "../lib/types.js" */
@@ -11,6 +11,7 @@ import { Down, Person, Warning } from "./icons.js";
 /** @import { Open } from "./answer.js" */
 
 const NEAR_PX = 80; // so near the end counts as being there
+const ALARM_GAP_PX = 12;
 
 /**
  * @typedef {object} Actions
@@ -30,7 +31,7 @@ export function Thread({ view, page, language, actions, say }) {
   return html`
     <div class="frame" ref=${frame} tabindex="0" role="log" aria-live="off" aria-label=${say("conversation")}>
       <div class="list" ref=${list}>
-        ${entries.length === 0 && html`<${Welcome} page=${page} onAsk=${actions.send} say=${say} />`}
+        ${entries.length === 0 && html`<${Welcome} page=${page} language=${language} onAsk=${actions.send} say=${say} />`}
         ${entries.map((entry, index) => {
           const isNewDay = entry.at.slice(0, 10) && dayOf(entry.at) !== dayOf(entries[index - 1]?.at ?? "");
           return html`
@@ -66,6 +67,14 @@ function useEnd(entries) {
     follows.current = true;
     if (frame.current) frame.current.scrollTop = frame.current.scrollHeight;
   };
+  const follow = () => {
+    toEnd();
+    // What to do in an emergency stands in the answer's first lines: those are shown, however high the answer is.
+    const alarm = list.current?.querySelector("article:last-of-type[data-alarm]");
+    if (!alarm || !frame.current) return;
+    const above = frame.current.getBoundingClientRect().top + ALARM_GAP_PX - alarm.getBoundingClientRect().top;
+    if (above > 0) frame.current.scrollTop -= above;
+  };
   useEffect(() => {
     const box = frame.current;
     if (!box || !list.current) return;
@@ -75,7 +84,7 @@ function useEnd(entries) {
       setIsAtEnd((before) => (isNear ? true : before === null ? null : false));
     };
     // Sizes change for many reasons (words, fonts, keyboards, windows): one observer sees them all.
-    const sizes = new ResizeObserver(() => (follows.current ? toEnd() : scrolled()));
+    const sizes = new ResizeObserver(() => (follows.current ? follow() : scrolled()));
     sizes.observe(list.current);
     sizes.observe(box);
     box.addEventListener("scroll", scrolled, { passive: true });
@@ -86,7 +95,7 @@ function useEnd(entries) {
   }, []);
   const latest = entries.at(-1);
   useLayoutEffect(() => {
-    if (latest?.delivery === "sending" || follows.current) toEnd();
+    if (latest?.delivery === "sending" || follows.current) follow();
     else setIsAtEnd(null);
   }, [latest?.key]);
   return { frame, list, isAtEnd, toEnd };
@@ -101,24 +110,6 @@ function useAnnouncement(entries) {
   const latest = entries.at(-1);
   if (!latest || latest.role === "user" || !latest.text || Date.parse(latest.at) < start) return "";
   return latest.answer && isEmergency(latest.answer) ? "" : latest.text; // an alert speaks for itself
-}
-
-/** @param {{ page: Page, onAsk: (text: string) => void, say: Say }} props */
-function Welcome({ page, onAsk, say }) {
-  return html`
-    <section class="welcome">
-      <${Mark} name=${page.name} />
-      <h2 dir="auto">${page.greeting}</h2>
-      ${page.suggestions.length > 0 && html`
-        <p class="fine" id="suggestions">${say("try")}</p>
-        <ul class="suggestions" aria-labelledby="suggestions">
-          ${page.suggestions.map(
-            (text) => html`<li key=${text}><button type="button" dir="auto" onClick=${() => onAsk(text)}>${text}</button></li>`,
-          )}
-        </ul>
-      `}
-    </section>
-  `;
 }
 
 /** @typedef {{ entry: Entry, page: Page, language: string, actions: Actions, say: Say, isLatest: boolean }} LineProps */
@@ -201,18 +192,18 @@ function FromDesk({ entry, page, language, actions, say, isLatest }) {
   const who = isPerson ? say("person", { name: page.name }) : page.name;
   const options = isLatest ? optionsOf(entry) : [];
   return html`
-    <article class="line desk" data-role=${entry.role} aria-label=${who}>
+    <article class="line desk" data-role=${entry.role} data-alarm=${isEmergency(answer) || undefined} aria-label=${who}>
       <p class="meta">
         ${isPerson ? html`<span class="agent person"><${Person} />${who}</span>` : html`<${Agents} names=${answer.agents ?? []} page=${page} />`}
         <${Time} at=${entry.at} language=${language} />
       </p>
       <${Answer} text=${entry.text} answer=${answer} onOpen=${actions.open} say=${say} />
+      <${Origin} answer=${answer} name=${page.name} say=${say} />
       ${options.length > 0 && html`
         <ul class="options">
           ${options.map((text) => html`<li key=${text}><button type="button" dir="auto" onClick=${() => actions.send(text)}>${text}</button></li>`)}
         </ul>
       `}
-      <${Origin} answer=${answer} name=${page.name} say=${say} />
     </article>
   `;
 }

@@ -103,9 +103,10 @@ function listAt(lines, start, cite, depth) {
     const inner = lines.slice(i + 1, end);
     const plain = inner.findIndex((l) => startsBlock(l));
     const own = plain < 0 ? inner : inner.slice(0, plain);
-    const text = [item[3] ?? "", ...own.map((l) => l.trim())];
+    // Indented under its item, a line goes on with the one above: writers of files wrap them so.
+    const text = [item[3] ?? "", ...own.map((l) => l.trim())].join(" ");
     const rest = plain < 0 ? [] : inner.slice(plain).map((l) => l.slice(Math.min(indent + 2, l.search(/\S/))));
-    items.push(h("li", { dir: "auto" }, ...broken(text, cite), ...blocks(rest, cite, depth + 1)));
+    items.push(h("li", { dir: "auto" }, ...inline(text, cite), ...blocks(rest, cite, depth + 1)));
     i = end;
     // One blank line between items keeps the list together.
     if (at(lines, i).trim() === "" && ITEM.test(at(lines, i + 1))) i++;

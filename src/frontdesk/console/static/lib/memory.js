@@ -27,13 +27,27 @@ export class Memory {
     return this.#id("user");
   }
 
+  /** The conversation. It gets its id when the first message is sent. */
   get sessionId() {
     return this.#id("session");
   }
 
+  /** Whether there is one. Before, the server has nothing to tell. */
+  get hasSession() {
+    return UUID.test(this.#get("session") ?? "");
+  }
+
   /** Leave the conversation: the next message opens a new one. */
-  newSession() {
-    this.#put("session", uuid());
+  leaveSession() {
+    this.#put("session", "");
+  }
+
+  /**
+   * Whether another page of the visitor's has just begun or left the conversation.
+   * @param {StorageEvent} event
+   */
+  isOfSession(event) {
+    return event.key === `${this.prefix}session`;
   }
 
   /** What stands in the composer. */

@@ -64,6 +64,7 @@ export interface History {
   state: string;
   owner: Owner;
   epoch: number;
+  escalated?: boolean;
   last_seq: number;
   messages: Message[];
 }
