@@ -17,7 +17,8 @@ from frontdesk.supervisor.landmarks import Floats, Landmarks, grams_of
 
 FORMAT = 1
 BEST, NEAREST = 5, 5
-COMPARED = 3  # nearest examples whose mean cosine tells how near a text is to what the agents are for
+COMPARED = 3  # nearest examples, in closeness
+SCOPE_SLOPE = 9.0
 AT_LEAST = 0.02  # of `independent`: what is less likely is left out
 MOST_BYTES = 64 * 2**20  # unpacked
 
@@ -40,7 +41,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
     one: float  # softmax(one * scores)
     several: tuple[float, float]  # sigmoid(a * score + b)
-    scope: tuple[float, float, float]  # sigmoid(a * best score + b * mean cosine to the nearest examples + c)
+    scope: float  # the closeness that is as likely out of scope as in it
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True):
@@ -121,14 +122,11 @@ class Classifier:
         one = self._calibration.one * (scores - scores.max())
         shares = np.exp(one) / np.exp(one).sum()
         several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
-        by_score, by_near, constant = self._calibration.scope
-        in_scope = float(
-            sigmoid(np.array(by_score * scores.max() + by_near * nearest_mean(cosines[None])[0] + constant))
-        )
+        beyond = closeness(scores[None], cosines[None]) - self._calibration.scope
         likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]
         return Scored(
             probabilities={self.labels[place]: float(shares[place]) for place in _largest(shares, BEST)},
-            in_scope=in_scope,
+            in_scope=float(sigmoid(SCOPE_SLOPE * beyond)[0]),
             nearest=nearest,
             independent={self.labels[place]: float(several[place]) for place in likely},
         )
@@ -137,11 +135,12 @@ class Classifier:
         return self.labels[place] if place >= 0 else ""
 
 
-def nearest_mean(cosines: Floats) -> Floats:
-    """Of each row, the mean of its largest."""
+def closeness(scores: Floats, cosines: Floats) -> Floats:
+    """How near each text is to what the labels are for: its best score and its mean cosine to the nearest examples."""
     count = min(COMPARED, cosines.shape[1])
-    means: Floats = -np.partition(-cosines, count - 1, axis=1)[:, :count].mean(axis=1)
-    return means
+    near = -np.partition(-cosines, count - 1, axis=1)[:, :count].mean(axis=1)
+    close: Floats = scores.max(axis=1) + near
+    return close
 
 
 def sigmoid(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ Example = tuple[str, str]  # text, label; an empty label: an example of what non
 
 MOST_EXAMPLES = 20_000
 FIT_TIMEOUT_S = 300.0
+# One core: the other stays free for the server.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class FitFailed(FrontdeskError):
@@ -63,6 +66,7 @@ async def _run(order: bytes) -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "frontdesk.supervisor.fitting",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | ONE_THREAD,
     )  # fmt: skip
     try:
         async with asyncio.timeout(FIT_TIMEOUT_S):
