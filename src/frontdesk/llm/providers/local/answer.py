@@ -4,31 +4,33 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from frontdesk.llm.providers.local.choose import Embed
+from frontdesk.llm.providers.local.language import language_of
 from frontdesk.llm.providers.local.passages import Passage, Unit, units_of
 from frontdesk.llm.slots.lexicon import FILLERS
 from frontdesk.llm.slots.text import fold, stem, word_set, words
 
 MAX_PASSAGES, MAX_EMBEDDED, MAX_UNITS, MAX_ITEMS = 6, 24, 3, 12
 # Chosen on the clinic's documents: sentences that answer score 0.55 and more, the best of those that don't, 0.45.
-SURE, NEAR = 0.48, 0.88
+# Then, of the best one's score: to be said beside it as a sentence of the same passage, and of another.
+SURE, NEAR, NEAR_ELSEWHERE = 0.48, 0.88, 0.97
 _MEANING, _WORDS, _PASSAGE, _KIND = 0.6, 0.3, 0.1, 0.08
+_FOREIGN = 0.1  # less for a sentence that shares no word with the question: outside English all seems alike
 
 # What a question of this kind is answered with: (asks so, looks so).
 _MONEY = re.compile(
     r"[€$£¥]|\b(?:eur|euros?|usd|dollars?|cents?|free|gratis|kostenlos|kostenfrei|gratuit\w*|rupiah|rp|reais|libre)\b"
 )
+_PRICE = re.compile(
+    r"\b(?:costs?|prices?|fees?|you charge|how much|cuestan?|precios?|kostet|kosten|preise?|coute(?:nt)?|prix|tarifs?|"
+    r"custam?|precos?|harga|biaya)\b"
+)
 _EXPECTED = (
-    (
-        re.compile(
-            r"\b(?:cost|costs|price|prices|fees?|charge|how much|cuesta|precio|kostet|kosten|preis|coute|prix|tarif|"
-            r"custa|preco|harga|biaya)\b"
-        ),
-        _MONEY,
-    ),
+    (_PRICE, _MONEY),
     (
         re.compile(r"^(?:who|whom|quien|wer|wen|qui|quem|siapa)\b"),
         re.compile(r"\b(?:dr|prof|mr|mrs|ms|herr|frau)\b"),
@@ -42,6 +44,10 @@ _EXPECTED = (
     ),
 )
 
+_ABBREVIATION = re.compile(r"(?<!\w)[A-Z]{2,5}(?!\w)")
+# Capitals, or a capital where no sentence begins.
+_NAME = re.compile(r"(?<!\w)[A-Z]{2,5}(?!\w)|(?<=[a-zà-ÿ,] )[A-ZÀ-Þ][a-zà-ÿ]{2,}(?!\w)")
+
 _ASKING = FILLERS | word_set(
     "what when where who which how why do does did can could are is your you our any anything "
     "something there have has should must may "
@@ -53,13 +59,41 @@ _ASKING = FILLERS | word_set(
 )
 
 
-async def extract_answer(question: str, passages: Sequence[Passage], embed: Embed) -> str | None:
-    """Markdown with `[n]` behind each quoted sentence or item, best passage first; None when nothing answers."""
-    units = [unit for passage in passages[:MAX_PASSAGES] for unit in units_of(passage)]
+class Extract(NamedTuple):
+    """Markdown with `[n]` behind each quoted sentence or item, best passage first; how well it answers."""
+
+    text: str
+    score: float
+
+
+async def extract_answer(question: str, passages: Sequence[Passage], embed: Embed, language: str) -> Extract | None:
+    """What answers the question, in the contact's language if any passage is; None when nothing answers."""
+    own = [passage for passage in passages if language_of(passage.text) in (language, None)]
+    for readable in (own, passages):
+        ranked = await ranked_units(question, readable[:MAX_PASSAGES], embed)
+        if ranked and ranked[0][0] >= SURE:
+            units = [unit for passage in readable[:MAX_PASSAGES] for unit in units_of(passage)]
+            return Extract(_rendered(_completed(_chosen(ranked), units)), ranked[0][0])
+        if len(own) == len(passages):
+            break
+    return None
+
+
+async def ranked_units(question: str, passages: Sequence[Passage], embed: Embed) -> list[tuple[float, Unit]]:
+    """(score, unit), best first: of passages that speak of all that the question names; amounts, if it asks a price."""
+    named, is_price = names_in(question, passages), bool(_PRICE.search(fold(question)))
+    units = [unit for passage in passages for unit in units_of(passage)]
     if not units:
-        return None
+        return []
     overlap = _overlaps(question, units)
-    first = sorted(range(len(units)), key=lambda at: -(overlap[at] + units[at].passage.score))[:MAX_EMBEDDED]
+    able = [
+        at
+        for at, unit in enumerate(units)
+        if named <= _spoken_of(unit.passage) and (not is_price or _MONEY.search(fold(unit.text)))
+    ]
+    first = sorted(able, key=lambda at: -(overlap[at] + units[at].passage.score))[:MAX_EMBEDDED]
+    if not first:
+        return []
     vectors = await embed([question, *(_in_context(units[at]) for at in first)])
     meaning = vectors[1:] @ vectors[0]
     scores = {
@@ -67,14 +101,36 @@ async def extract_answer(question: str, passages: Sequence[Passage], embed: Embe
         + _WORDS * overlap[at]
         + _PASSAGE * units[at].passage.score
         + _KIND * _is_of_kind(question, units[at])
+        - (_FOREIGN if overlap[at] == 0.0 else 0.0)
         for at, close in zip(first, meaning, strict=True)
     }
-    ranked = sorted(scores, key=lambda at: -scores[at])
-    best = scores[ranked[0]]
-    if best < SURE:
-        return None
-    chosen = [units[at] for at in ranked[:MAX_UNITS] if scores[at] >= NEAR * best]
-    return _rendered(_completed(chosen, units))
+    return [(scores[at], units[at]) for at in sorted(scores, key=lambda at: -scores[at])]
+
+
+def _chosen(ranked: Sequence[tuple[float, Unit]]) -> list[Unit]:
+    """The best, and those after it that are nearly as good."""
+    best, first = ranked[0]
+    return [
+        unit
+        for score, unit in ranked[:MAX_UNITS]
+        if score >= best * (NEAR if unit.passage.ref == first.passage.ref else NEAR_ELSEWHERE)
+    ]
+
+
+def names_in(question: str, passages: Sequence[Passage]) -> set[str]:
+    """What the question names, folded: abbreviations ("MRI"), and what the passages write as names ("Aurelia").
+
+    A sentence that says nothing about what is named may be true, but is no answer.
+    """
+    asked = {word.text for word in words(fold(question))} - _ASKING
+    known = {fold(name) for passage in passages for name in _NAME.findall(passage.text)}
+    said = {fold(name) for name in _ABBREVIATION.findall(question)} if question != question.upper() else set()
+    return said | (asked & known)
+
+
+def _spoken_of(passage: Passage) -> set[str]:
+    """The passage's words, with those of its own heading: what stands above that is about its neighbours too."""
+    return {word.text for word in words(fold(f"{passage.heading.rpartition('›')[2]} {passage.text}"))}
 
 
 def _in_context(unit: Unit) -> str:
@@ -89,7 +145,7 @@ def _is_of_kind(question: str, unit: Unit) -> int:
 
 def _overlaps(question: str, units: Sequence[Unit]) -> list[float]:
     """How much of the question's own words each unit has, rare words counting more; its heading's words count half."""
-    asked = set(content_stems(question))
+    asked = set(content_stems(_PRICE.sub(" ", fold(question))))  # an amount says that it is a price
     if not asked:
         return [0.0] * len(units)
     own = [set(content_stems(unit.text)) for unit in units]

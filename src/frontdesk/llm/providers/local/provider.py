@@ -9,9 +9,10 @@ import msgspec
 from frontdesk.core.clock import Clock
 from frontdesk.core.json import dumps_text
 from frontdesk.llm.providers.local import phrases
-from frontdesk.llm.providers.local.answer import content_stems, extract_answer
+from frontdesk.llm.providers.local.answer import Extract, content_stems, extract_answer
 from frontdesk.llm.providers.local.choose import Embed, Fit, ToolChooser
 from frontdesk.llm.providers.local.passages import passages_of
+from frontdesk.llm.providers.local.questions import question_in
 from frontdesk.llm.providers.local.results import result_of, spoken
 from frontdesk.llm.providers.local.smalltalk import is_beyond, small_talk, without_greeting
 from frontdesk.llm.providers.local.structured import fill
@@ -40,6 +41,8 @@ KNOWLEDGE, CONTROL = "knowledge", "control"
 
 # Of a tool's fit (see `choose`), chosen on the clinic's tools: requests for them score above, other messages below.
 CALLS, CALLS_FOR_QUESTION = 0.50, 0.62
+# For a question that gives none of the values which the tool needs: documents may answer it ("Which insurers …?").
+CALLS_WITHOUT_VALUES = 0.85
 # Of another tool than the pending one: to leave it for a message that says nothing to it, and for one that does.
 SWITCHES, SWITCHES_THOUGH_ANSWERED = 0.62, 0.85
 # What each value that a message has for a tool adds to the tool's fit, when tools are close to one another.
@@ -158,16 +161,18 @@ class LocalProvider:
             return _Said(polite)
         best = await self._best(text, fits, tools, situation)
         knowledge = next((tool for tool in tools if tool.kind == KNOWLEDGE), None)
-        enough = CALLS_FOR_QUESTION if knowledge is not None and is_question(text) else CALLS
-        if best is not None and (best.score >= enough or (must and knowledge is None)):
-            return _Said(calls=(await self._call(best.tool, text, situation, before),))
+        if best is not None:
+            call = await self._call(best.tool, text, situation, before)
+            enough = _enough(best.tool, call, text) if knowledge is not None else CALLS
+            if best.score >= enough or (must and knowledge is None):
+                return _Said(calls=(call,))
         if is_beyond(text) and not must:
             return _Said(phrases.say(phrases.CANNOT, language), unsure=True)
         if pending is not None and pending_tool is not None and not is_question(text):
             return _Said(calls=(_called(pending_tool, pending.arguments),))  # not an answer: the runner asks again
         if knowledge is not None:
             query = _in_full(without_greeting(text), before.message)
-            return _Said(calls=(_called(knowledge, {_query_parameter(knowledge): query[:500]}),))
+            return _Said(calls=_searches(knowledge, query))
         return _Said(phrases.say(phrases.NOT_UNDERSTOOD, language), unsure=True)
 
     async def _continued(
@@ -232,32 +237,48 @@ class LocalProvider:
     async def _answer(
         self, question: str, results: Sequence[Message], calls: Sequence[ToolCall], situation: Situation
     ) -> _Said:
-        """What the tools found or did, in their order; passages are quoted together."""
+        """What the tools found or did, in their order; then the search that answers best."""
         language = situation.language
         queries = {call.id: str(next(iter(call.arguments.values()), "")) for call in calls if call.arguments}
         parts: list[str] = []
-        passages = []
-        asked, looked = question, False
+        quoted: list[Extract] = []
+        looked = False
         for message in results:
             result = result_of(message)
             if "passages" in result:
                 looked = True
-                passages += passages_of(result)
                 asked = queries.get(message.tool_call_id or "", "") or question
+                if (found := await extract_answer(asked, passages_of(result), self._embed, language)) is not None:
+                    quoted.append(found)
             elif (words_of := spoken(result, language)) and words_of not in parts:
                 parts.append(words_of)
-        quoted = await extract_answer(asked, passages, self._embed) if passages else None
-        if quoted is not None:
-            parts.append(quoted)
+        if quoted:
+            parts.append(max(quoted, key=lambda each: each.score).text)  # of the message, or of the question in it
         elif looked and not parts:
             return _Said(phrases.say(phrases.NOTHING_FOUND, language), unsure=True)
         failed = all(result_of(message).get("status") not in ("ok", "needs") for message in results)
         return _Said("\n\n".join(parts), unsure=failed)
 
 
-def _called(tool: ToolSpec, arguments: JSONObject) -> ToolCall:
-    # One call a step, so its name tells it apart; the same request must give the same answer.
-    return ToolCall(f"local-{tool.name}", tool.name, dict(arguments), dumps_text(arguments))
+def _called(tool: ToolSpec, arguments: JSONObject, suffix: str = "") -> ToolCall:
+    # Its name tells a call of one step apart; the same request must give the same answer.
+    return ToolCall(f"local-{tool.name}{suffix}", tool.name, dict(arguments), dumps_text(arguments))
+
+
+def _enough(tool: ToolSpec, call: ToolCall, text: str) -> float:
+    """How well a tool must fit a message that documents may answer too."""
+    if not is_question(text):
+        return CALLS
+    return CALLS_WITHOUT_VALUES if tool.parameters.get("required") and not call.arguments else CALLS_FOR_QUESTION
+
+
+def _searches(tool: ToolSpec, query: str) -> tuple[ToolCall, ...]:
+    """For the message, and for the question alone that stands in it: what else is said helps, or leads astray."""
+    name = _query_parameter(tool)
+    calls = [_called(tool, {name: query[:500]})]
+    if alone := question_in(query):
+        calls.append(_called(tool, {name: alone[:500]}, "-question"))
+    return tuple(calls)
 
 
 def _query_parameter(tool: ToolSpec) -> str:
@@ -267,7 +288,8 @@ def _query_parameter(tool: ToolSpec) -> str:
 
 def _in_full(text: str, earlier: str) -> str:
     """The question with the one before it when it can't be understood alone ("and on Sundays?")."""
-    is_short = len(words(text)) <= _ELLIPTICAL_WORDS and _ELLIPTICAL.match(fold(text).strip("¿ "))
+    begins = text.lower().strip("¿ ")
+    is_short = len(words(text)) <= _ELLIPTICAL_WORDS and not begins.startswith("où") and _ELLIPTICAL.match(fold(begins))
     return f"{earlier} {text}" if earlier and (is_short or len(words(text)) <= 2) else text
 
 
