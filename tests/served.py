@@ -125,11 +125,11 @@ async def events_of(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
 
 
 @asynccontextmanager
-async def serving(data: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
-    """Starts a server on a free port; at the end it is stopped, or was killed by the test."""
+async def serving(data: Path, environment: Mapping[str, str] | None = None, port: int = 0) -> AsyncIterator[Served]:
+    """Starts a server, on a free port unless one is named; at the end it is stopped, or was killed by the test."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "frontdesk", "serve", "--port", "0", "--data", str(data),
+        sys.executable, "-m", "frontdesk", "serve", "--port", str(port), "--data", str(data),
         env=clean | dict(environment or {}),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

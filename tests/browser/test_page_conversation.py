@@ -49,12 +49,30 @@ CITED = [CITATION | {"quote": "from 14:00 to 19:30"}]
 
 async def test_greets_and_offers_first_questions_that_send_with_one_press(page: Page, desk: ScriptedDesk) -> None:
     await page.goto(desk.url)
-    await expect(page.get_by_role("heading", name="Hello! How can we help you today?")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Hello!")).to_be_visible()
+    await expect(page.locator(".greeting")).to_have_text("How can we help you today?")
     await expect(page).to_have_title("Lakeside Clinic")
     await page.get_by_role("button", name="When are visiting hours?").click()
     asked = await desk.next("POST chat")
     assert asked.body["message"] == "When are visiting hours?"
     await expect(page.locator(COMPOSER)).to_be_focused()
+
+
+async def test_a_long_greeting_does_not_shout(page: Page, desk: ScriptedDesk) -> None:
+    assert desk.about is not None
+    desk.about["greeting"] = f"We answer {'this and that, ' * 10}all day. Ask!"
+    await page.goto(desk.url)
+    await expect(page.locator(".welcome h2")).to_have_text("Lakeside Clinic")
+    await expect(page.locator(".greeting")).to_contain_text("Ask!")
+
+
+async def test_nothing_is_asked_about_a_conversation_that_has_not_begun(
+    page: Page, desk: ScriptedDesk, complaints: list[str]
+) -> None:
+    await page.goto(desk.url)
+    await expect(page.locator(".welcome")).to_be_visible()
+    assert desk.seen == []
+    assert complaints == []
 
 
 async def test_an_answer_is_shown_while_it_is_written_and_then_whole(page: Page, desk: ScriptedDesk) -> None:
@@ -143,6 +161,27 @@ async def test_an_emergency_cannot_be_overlooked(page: Page, desk: ScriptedDesk)
     )
     assert red > 150 and max(green, blue) < 60
     await expect(page.get_by_text("A person has been asked for.")).to_be_visible()
+
+
+async def test_an_emergency_that_is_higher_than_the_phone_shows_its_first_lines(page: Page, desk: ScriptedDesk) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    asked = await open_and_write(page, desk, "my chest hurts")
+    await asked.accepted(1)
+    text = "**Call 112 now**, or 116 123.\n\n" + "\n\n".join(f"Line {n}" for n in range(30))
+    alarm = {"emergency": True, "escalated": True, "routing": {"stage": "emergency", "reason": ""}}
+    await asked.event("delta", {"text": text})
+    await asked.answer(2, text, agents=[], **alarm)
+    call = page.get_by_role("link", name="112", exact=True)
+    await expect(call).to_be_in_viewport(ratio=1)
+    assert await call.get_attribute("href") == "tel:112"
+    await page.get_by_role("button", name="To the latest message").click()
+    await expect(page.get_by_text("A person has been asked for.")).to_be_in_viewport(ratio=1)
+    desk.conversations[asked.body["session_id"]] = [
+        message(1, "user", "my chest hurts"),
+        message(2, "assistant", text, in_reply_to=[1], metadata=alarm),
+    ]
+    await page.reload()
+    await expect(call).to_be_in_viewport(ratio=1)
 
 
 async def test_a_second_message_is_sent_while_the_first_answer_is_written(page: Page, desk: ScriptedDesk) -> None:
@@ -382,15 +421,38 @@ async def test_a_new_conversation_begins_empty_and_under_another_id(page: Page, 
     await page.get_by_role("button", name="New conversation").click()
     await page.get_by_role("button", name="Start new").click()
     await expect(page.locator(".welcome")).to_be_visible()
-    assert await session_of(page) != asked.body["session_id"]
     await write(page, "Hello again")
-    assert (await desk.next("POST chat")).body["session_id"] == await session_of(page)
+    again = await desk.next("POST chat")
+    assert again.body["session_id"] == await session_of(page) != asked.body["session_id"]
     await expect(answers(page)).to_have_count(0)
 
 
-async def test_a_history_that_can_not_be_read_is_tried_again(page: Page, desk: ScriptedDesk) -> None:
-    desk.history_error = (503, "UNAVAILABLE")
+async def test_two_pages_of_a_visitor_show_one_conversation(
+    context: BrowserContext, page: Page, desk: ScriptedDesk
+) -> None:
     await page.goto(desk.url)
+    await expect(page.locator(".welcome")).to_be_visible()
+    other = await context.new_page()
+    asked = await open_and_write(other, desk, "Hello")
+    await asked.accepted(1)
+    await taken(other)
+    desk.conversations[asked.body["session_id"]] = [message(1, "user", "Hello")]
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(bubbles(page)).to_have_text("Hello")
+    followed = await desk.next("GET stream")
+    for stream in (asked, followed):
+        await stream.answer(2, "Hi.")
+    await expect(answers(page)).to_have_text("Hi.")
+    await other.get_by_role("button", name="New conversation").click()
+    await other.get_by_role("button", name="Start new").click()
+    await expect(page.locator(".welcome")).to_be_visible()
+
+
+async def test_a_history_that_can_not_be_read_is_tried_again(page: Page, desk: ScriptedDesk) -> None:
+    await open_and_write(page, desk, "Hello")
+    desk.history_error = (503, "UNAVAILABLE")
+    await page.evaluate("localStorage.removeItem('frontdesk.clinic.unsent')")
+    await page.reload()
     await expect(page.get_by_role("heading", name="The desk can’t be reached right now")).to_be_visible()
     desk.history_error = None
     await page.get_by_role("button", name="Try again").click()

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page, expect
 from scripted_desk import ScriptedDesk
@@ -48,14 +49,6 @@ RENDER = """async (texts) => {
         };
     });
 }"""
-
-
-@pytest.fixture
-async def sheet(page: Page, desk: ScriptedDesk) -> Page:
-    """A page of ours to render on."""
-    await page.goto(desk.url)
-    await page.wait_for_selector(".welcome")
-    return page
 
 
 async def rendered(sheet: Page, *texts: str) -> list[dict[str, Any]]:
@@ -123,7 +116,7 @@ PLAIN = [" ", "word", "é", "ش", "😀", "javascript:", "<b onclick=x>"]
 marks = st.sampled_from([*INLINE, *BLOCK, *PLAIN])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 @given(texts=st.lists(st.lists(marks, max_size=40).map("".join) | st.text(max_size=60), min_size=20, max_size=20))
 async def test_whatever_the_markdown_it_stays_harmless(sheet: Page, texts: list[str]) -> None:
     for result in await rendered(sheet, *(text.encode(errors="replace").decode() for text in texts)):
@@ -155,6 +148,7 @@ async def test_no_text_holds_the_page_up(sheet: Page, text: str) -> None:
         ("snake_case_name and 2 * 3 * 4", '<p dir="auto">snake_case_name and 2 * 3 * 4</p>'),
         ("**bold *both* bold**", '<p dir="auto"><strong>bold <em>both</em> bold</strong></p>'),
         ("- a\n- b\n  - c", '<ul><li dir="auto">a</li><li dir="auto">b<ul><li dir="auto">c</li></ul></li></ul>'),
+        ("- a\n  goes on\n- b", '<ul><li dir="auto">a goes on</li><li dir="auto">b</li></ul>'),
         ("3. a\n4. b", '<ol start="3"><li dir="auto">a</li><li dir="auto">b</li></ol>'),
         ("# Title\ntext", '<h3 dir="auto">Title</h3><p dir="auto">text</p>'),
         ("> quoted", '<blockquote dir="auto"><p dir="auto">quoted</p></blockquote>'),
@@ -182,6 +176,49 @@ async def test_links_lead_where_they_say(sheet: Page, text: str, links: list[str
     assert [href for href, _ in (await rendered(sheet, text))[0]["links"]] == links
 
 
+DIAL = """async (texts) => {
+    const { dialable } = await import("/static/lib/phones.js");
+    const { markdown } = await import("/static/lib/markdown.js");
+    const { h, render } = await import("/static/vendor/preact-htm.js");
+    return texts.map((text) => {
+        const root = document.createElement("div");
+        render(h("div", null, ...dialable(markdown(text))), root);
+        return [root.textContent, [...root.querySelectorAll("a.call")].map((link) => [link.textContent, link.href])];
+    });
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("**Call 112 now**, or 116 123.", [("112", "tel:112"), ("116 123", "tel:116123")]),
+        ("- Reception: 020 912 0100", [("020 912 0100", "tel:0209120100")]),
+        ("Dial +353 1 234 5678 (free)", [("+353 1 234 5678", "tel:+35312345678")]),
+        ("24 hours, 08:00–18:00, 1.500 steps, €250, 100%, 50–100, in 1999.5", []),
+        ("`112` and [112](https://a.example)", []),
+        ("A112, 112a, 1,234", []),
+    ],
+)
+async def test_numbers_to_call_are_told_from_other_numbers(
+    sheet: Page, text: str, numbers: list[tuple[str, str]]
+) -> None:
+    [(_, found)] = await sheet.evaluate(DIAL, [text])
+    assert [tuple(pair) for pair in found] == numbers
+
+
+@given(
+    texts=st.lists(
+        st.lists(marks | st.from_regex(r"\\+?[\\d ]{1,12}"), max_size=20).map("".join), min_size=20, max_size=20
+    )
+)
+@settings(max_examples=5, deadline=None)
+async def test_only_digits_are_ever_called_and_no_text_is_lost(sheet: Page, texts: list[str]) -> None:
+    plain = [result["text"] for result in await rendered(sheet, *texts)]
+    for (text, numbers), before in zip(await sheet.evaluate(DIAL, texts), plain, strict=True):
+        assert text.replace("[1]", "1") == before.replace("[1]", "1") or "1" in text
+        assert all(re.fullmatch(r"tel:\\+?\\d{3,15}", href) for _, href in numbers)
+
+
 PARSE = """async (cases) => {
     const { EventParser } = await import("/static/lib/live.js");
     return cases.map((pieces) => {
@@ -200,7 +237,7 @@ EVENTS = [
 ]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.sets(st.integers(0, len(STREAM))), min_size=20, max_size=20))
 async def test_an_event_stream_reads_the_same_however_it_is_cut(sheet: Page, cuts: list[set[int]]) -> None:
     cases = [

@@ -185,7 +185,7 @@ export class Conversation {
   /** The network is back: whatever is open belongs to the old one. */
   linkBack() {
     if (this.#run.isListening) this.#run.line.abort();
-    else if (this.#entries.length > 0) this.look();
+    else if (this.memory.hasSession) this.look();
     else this.#linked(true);
   }
 
@@ -195,16 +195,23 @@ export class Conversation {
 
   /** The visitor looks at the page again: other pages of theirs, or a person here, may have written meanwhile. */
   look() {
-    if (this.#phase !== "ready" || this.#run.isListening || this.#entries.length === 0) return;
-    this.#refresh(this.#run).catch(() => {}); // not asked for by anybody: the next send will tell
+    const run = this.#run;
+    if (this.#phase !== "ready" || run.isListening || !this.memory.hasSession) return;
+    const listen = () => {
+      if (this.#owed().length > 0 && !run.signal.aborted) this.#listen(run, null);
+    };
+    this.#refresh(run).then(listen, () => {}); // not asked for by anybody: the next send will tell
   }
 
-  /** Another page of the visitor's began or left the conversation: this one goes along. */
+  /** Another page of the visitor's began or left the conversation: this one goes along, with what it has still to send. */
   moved() {
     this.#begin();
     this.#past = [];
-    this.#phase = "loading";
-    this.start();
+    this.#entries = this.#entries.filter((entry) => entry.seq === null);
+    this.#phase = "ready";
+    this.#changed();
+    if (!document.hidden) this.look();
+    this.#sendAll(this.#run);
   }
 
   // Sending
