@@ -41,7 +41,7 @@ PLACES = (ROOT, SOURCE, SOURCE / "console" / "static", ROOT / "examples" / "clin
 
 _TICKED = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
-_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.(?:py|sql|toml|yaml|md|txt|html|js|css|svg|png|json|lock)|(?:[\w.-]+/)+")
+_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.(?:py|sql|toml|yaml|md|txt|html|js|css|svg|png|json)|(?:[\w.-]+/)+")
 _MEMBER = re.compile(r"_?[A-Z]\w*(?:\.[a-z_]\w*)+")
 _DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)+")
 _CALL = re.compile(r"([a-z_]\w*)\(.*\)")
@@ -61,6 +61,7 @@ class Code:
         self.members: dict[str, set[str]] = {}
         self.modules: dict[str, set[str]] = {}  # by file name without suffix, and by capability
         self.error_codes: set[str] = set()
+        self.logged: set[str] = set()  # names of log lines
         for path in [*SOURCE.rglob("*.py"), *(ROOT / "examples").rglob("*.py")]:
             self._read(path)
         for path in SOURCE.rglob("*.sql"):
@@ -80,6 +81,9 @@ class Code:
                 for each in part.body:
                     members.update(_names(each))
             self.error_codes.update(_codes(part))
+            match part:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[ast.Constant(value=str(name)), *_]):
+                    self.logged.add(name)
 
     def has_member(self, dotted: str) -> bool:
         owner, member = dotted.split(".")[:2]
@@ -162,7 +166,7 @@ def _problem(ticked: str, code: Code) -> str | None:
         if not code.has_member(ticked):
             return f"there is no `{ticked}`"
     elif _DOTTED.fullmatch(ticked):
-        if ticked not in _told() and code.has_dotted(ticked) is False:
+        if ticked not in code.logged | _told() and code.has_dotted(ticked) is False:
             return f"there is no `{ticked}`"
     elif (call := _CALL.fullmatch(ticked)) and call[1] not in code.functions:
         return f"there is no function `{call[1]}`"
