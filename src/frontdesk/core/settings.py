@@ -7,12 +7,23 @@ from typing import Annotated, Any, Literal  # YAML is untyped until pydantic has
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from frontdesk.core.errors import SettingsError
 
 ENV_PREFIX = "FRONTDESK_"
+
+
+def _split(value: Any) -> Any:
+    """A list as one variable of the environment: separated by commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class DatabaseSettings(BaseModel, frozen=True, extra="forbid"):
@@ -97,7 +108,7 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = Field(None, description="also read from GEMINI_API_KEY")
     gemini_base_url: str | None = Field(None, description="also read from GEMINI_BASE_URL")
     providers: dict[str, ProviderSettings] = Field({}, description="further providers by name")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins of pages that may call the API, in the environment separated by commas"
     )
     embedding_model: Path | None = Field(
@@ -107,18 +118,6 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     turns: TurnSettings = TurnSettings()
     retention: RetentionSettings = RetentionSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The file's values come as init arguments: the environment goes before them.
-        return env_settings, init_settings
 
 
 def load_settings(
@@ -136,18 +135,25 @@ def load_settings(
             variable = f"{name}_{what}".upper()
             if environment.get(variable):
                 values.setdefault(f"{name}_{what}", environment[variable])
-    if cors := environment.get(f"{ENV_PREFIX}CORS_ORIGINS"):
-        values["cors_origins"] = tuple(part.strip() for part in cors.split(",") if part.strip())
+
+    class Sourced(Settings):
+        """Settings with this file's values below the environment."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
     try:
-        settings = Settings(**values)
+        return Sourced(**(overrides or {}))
     except ValidationError as error:
         raise SettingsError(_sentences(error, named, lines, environment)) from None
-    if overrides:
-        try:
-            settings = Settings.model_validate(settings.model_dump() | overrides)
-        except ValidationError as error:
-            raise SettingsError(_sentences(error, None, {}, environment)) from None
-    return settings
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
