@@ -27,13 +27,29 @@ _FOUR_LETTERS = 4  # … but for two swapped letters
 _LONG = 9  # letters of a word that may have two mistakes
 
 
+class Part:
+    """A regular expression, compiled when a text first needs it: all of them at the start would cost a second."""
+
+    __slots__ = ("_pattern", "_source")
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._pattern: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        if self._pattern is None:
+            self._pattern = re.compile(self._source)
+        return self._pattern
+
+
 class Phrase(msgspec.Struct, frozen=True):
-    """One compiled phrase. `parts` must all be found; `weight` is what it adds to the danger."""
+    """One phrase. `parts` must all be found; `weight` is what it adds to the danger."""
 
     source: str
     kind: str
     weight: float
-    parts: tuple[re.Pattern[str], ...]
+    parts: tuple[Part, ...]
     anchors: frozenset[str]  # words, or `begin*`: one of them is in every text that matches; empty: try always
     words: frozenset[str]  # all that it names
 
@@ -106,11 +122,11 @@ class Lexicon:
         return self._human.hits(words)
 
     def _phrase(self, source: str, kind: str, weight: float) -> Phrase:
-        parts: list[re.Pattern[str]] = []
+        parts: list[Part] = []
         elements: list[list[str]] = []
         for part in source.split(" & "):
             near = [self._elements(piece) for piece in part.split(" + ")]
-            parts.append(re.compile("|".join(_near(order) for order in permutations(near))))
+            parts.append(Part("|".join(_near(order) for order in permutations(near))))
             elements += [element for piece in near for element in piece]
         anchors = frozenset(_anchor(word) for word in _rarest(elements))
         words = frozenset(piece for element in elements for word in element for piece in word.rstrip("*").split("_"))
@@ -199,7 +215,7 @@ class _Index:
         return [
             Hit(hit.phrase, (_span(text, found),))
             for hit in self.hits(words)
-            for found in hit.phrase.parts[0].finditer(text)
+            for found in hit.phrase.parts[0].pattern.finditer(text)
         ]
 
 
@@ -210,7 +226,7 @@ def _span(text: str, found: re.Match[str]) -> tuple[int, int]:
 def _match(phrase: Phrase, text: str) -> Hit | None:
     spans = []
     for part in phrase.parts:
-        found = part.search(text)
+        found = part.pattern.search(text)
         if found is None:
             return None
         spans.append(_span(text, found))
