@@ -13,7 +13,7 @@ from tests.crash.load import Load, settled, violations
 from tests.served import Served, serving
 
 CONVERSATIONS = 9
-MOST_BETWEEN = 12  # acknowledged messages between a start and its kill
+MOST_BETWEEN = 6  # acknowledged messages between a start and its kill
 
 
 @dataclass

@@ -19,18 +19,18 @@ def make_desk(place: Path, vendor: Vendor, **settings: str) -> Desk:
     return desk
 
 
-async def test_twenty_kills_under_load_lose_nothing_and_repeat_nothing(tmp_path: Path, vendor: Vendor) -> None:
-    report = await embedded_survives(make_desk(tmp_path, vendor), KILLS, seed=1)
+async def test_twenty_kills_under_load_lose_nothing_and_repeat_nothing(place: Path, vendor: Vendor) -> None:
+    report = await embedded_survives(make_desk(place, vendor), KILLS, seed=1)
     assert report.violations == []
     assert report.kills == KILLS
     assert report.acknowledged > KILLS
 
 
 async def test_two_servers_on_one_database_survive_being_killed_in_turn(
-    tmp_path: Path, vendor: Vendor, database_url: str
+    place: Path, vendor: Vendor, database_url: str
 ) -> None:
     settings = {"FRONTDESK_DATABASE_URL": database_url, "FRONTDESK_ENCRYPTION_KEYS": KEY}
-    report = await two_on_one_database_survive(make_desk(tmp_path, vendor, **settings), KILLS, seed=2)
+    report = await two_on_one_database_survive(make_desk(place, vendor, **settings), KILLS, seed=2)
     assert report.violations == []
     assert report.kills == KILLS
     assert report.acknowledged > KILLS
