@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any  # results are JSON
 
@@ -71,7 +72,7 @@ class Start:
         """Seconds of each step up to the address."""
         marks = [(moment, name) for moment, line in self.lines for pattern, name in STEPS if pattern.search(line)]
         seconds = {"make, environment": marks[0][0]} if marks else {}
-        for (moment, name), (following, _) in zip(marks, marks[1:], strict=False):
+        for (moment, name), (following, _) in pairwise(marks):
             seconds[name] = seconds.get(name, 0.0) + following - moment
         return seconds
 
@@ -112,6 +113,7 @@ def postmaster(data: Path) -> int | None:
 
 def main() -> None:
     parser = arguments("first_chat", __doc__ or "")
+    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="what is cloned: its last commit")
     parser.add_argument("--settle", type=float, default=30.0, help="seconds before idle memory is read")
     given = parser.parse_args()
     with ExitStack() as stack:
@@ -123,7 +125,7 @@ def main() -> None:
         clone, data = folder / "frontdesk", folder / "data"
         steps: dict[str, float] = {}
         began = time.perf_counter()
-        subprocess.run(["git", "clone", "--quiet", "--no-local", str(REPOSITORY), str(clone)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--no-local", str(given.repository), str(clone)], check=True)
         steps["clone"] = time.perf_counter() - began
 
         progress.update(doing, description="make serve, the first time")
@@ -131,6 +133,8 @@ def main() -> None:
         with serving(clone, environment, data) as first:
             first.wait()
             steps |= first.steps()
+            wait_until_ready(first.process, f"{first.url}/health/ready", folder / "none")
+            steps["listening"] = time.perf_counter() - first.began - first.lines[-1][0]
             steps["first answer"], answer = asked(first.url)
             to_answer_s = steps["clone"] + time.perf_counter() - first.began
             first_ready = first.lines[-1][1]

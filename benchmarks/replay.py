@@ -71,23 +71,21 @@ class Desk:
         self._url = f"{url}/api/clinic"
 
     async def converse(self, user: str, messages: Sequence[str], seen: Seen) -> None:
-        session: str | None = None
-        sent: dict[int, str] = {}  # by what the answer says that it answers
+        session = str(uuid4())
+        answered: set[int] = set()
         for message in messages:
             answer = await self._said(user, message, session, seen)
             if answer is None:
                 continue
-            session = answer["session_id"]
-            for seq in answer["in_reply_to"]:
-                if seq in sent:
-                    seen.faults.append(f"{session}: message {seq} answered twice")
-                sent[seq] = message
-        if session is not None:
-            seen.faults += [f"{session}: {fault}" for fault in kept_wrongly(await self._history(session), messages)]
+            covered = set(answer["in_reply_to"])
+            if covered & answered:
+                seen.faults.append(f"{session}: {sorted(covered & answered)} answered twice")
+            answered |= covered
+        seen.faults += [f"{session}: {fault}" for fault in kept_wrongly(await self._history(session), messages)]
 
-    async def _said(self, user: str, message: str, session: str | None, seen: Seen) -> dict[str, Any] | None:
+    async def _said(self, user: str, message: str, session: str, seen: Seen) -> dict[str, Any] | None:
         """The answer; None for an explicit failure, which is counted."""
-        body = {"user_id": user, "message": message} | ({"session_id": session} if session else {})
+        body = {"user_id": user, "message": message, "session_id": session}
         began = time.perf_counter()
         async with self._http.post(
             f"{self._url}/chat", json=body, headers={"Idempotency-Key": uuid4().hex}
