@@ -49,6 +49,7 @@ class Start:
         self.began = time.perf_counter()
         self.lines: list[tuple[float, str]] = []
         self.url = ""
+        self.ready_at = 0.0
         self._ready = threading.Event()
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
@@ -58,7 +59,7 @@ class Start:
         for line in self.process.stdout:
             self.lines.append((time.perf_counter() - self.began, line.decode(errors="replace").rstrip()))
             if found := READY.search(self.lines[-1][1]):
-                self.url = found[2]
+                self.url, self.ready_at = found[2], self.lines[-1][0]
                 self._ready.set()
         self._ready.set()
 
@@ -134,10 +135,9 @@ def main() -> None:
             first.wait()
             steps |= first.steps()
             wait_until_ready(first.process, f"{first.url}/health/ready", folder / "none")
-            steps["listening"] = time.perf_counter() - first.began - first.lines[-1][0]
+            steps["listening"] = time.perf_counter() - first.began - first.ready_at
             steps["first answer"], answer = asked(first.url)
             to_answer_s = steps["clone"] + time.perf_counter() - first.began
-            first_ready = first.lines[-1][1]
         progress.update(doing, description="make serve, the second time")
         with serving(clone, environment, data) as second:
             second.wait()
@@ -153,7 +153,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "to_first_answer_s": to_answer_s, "steps_s": steps, "second_start_s": second_ready_s,
         "second_start_said_s": said_s, "second_steps_s": second_steps, "second_answer_s": second_answer_s,
-        "idle": idle, "after_answer": after_answer, "answer": answer["text"][:200], "first_ready": first_ready[:60],
+        "idle": idle, "after_answer": after_answer, "answer": answer["text"][:200],
     }  # fmt: skip
     write("first_chat", given.out, results, "From a clean clone to the first answer", report(results))
 
