@@ -15,7 +15,7 @@ from frontdesk.agents.runner import Runner
 from frontdesk.agents.turn import AgentTurn
 from frontdesk.conversations import texts
 from frontdesk.conversations.live import TurnLive
-from frontdesk.conversations.merging import Voices, merge
+from frontdesk.conversations.merging import Voices, in_order, merge
 from frontdesk.conversations.models import Author, IntentOut, Routing, Spoken, TurnInput
 from frontdesk.conversations.pending import Waiting
 from frontdesk.conversations.store import ConversationStore
@@ -135,6 +135,7 @@ class Answering:
         good = [outcome for outcome in outcomes if outcome.error_code is None]
         if not good:
             return self.failed(outcomes[0].error_code or "AGENT_FAILED", decision)
+        outcomes = in_order(outcomes)
         still = waiting.after(outcomes)
         needs, reminder = _next_question(outcomes, waiting, still)
         parts = [
@@ -251,8 +252,11 @@ def asked_back(decision: Decision, waiting: Waiting, question: str) -> Draft:
 def _next_question(
     outcomes: Sequence[AgentOutcome], before: Waiting, still: Waiting
 ) -> tuple[tuple[Need, ...], str | None]:
-    """What is asked, one question at a time, and the reminder of a matter left open when nothing else is asked."""
-    asked = next((outcome.needs for outcome in outcomes if outcome.needs), ())
+    """What is asked, one question at a time, and the reminder of a matter left open when nothing else is asked.
+
+    `outcomes` are `in_order`: the last asks, if any does.
+    """
+    asked = outcomes[-1].needs
     if asked or not still.calls:
         return asked[:1], None
     left = still.calls[-1]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from frontdesk.agents.calls import with_options
+from frontdesk.agents.models import AgentOutcome
 from frontdesk.conversations.live import Happening, TurnLive
 from frontdesk.knowledge.models import Citation
 from frontdesk.llm.types import Restart, TextDelta
@@ -15,6 +17,22 @@ _MARKER = re.compile(r"\[(\d{1,3})\]")
 class Merged(msgspec.Struct, frozen=True):
     text: str
     citations: tuple[Citation, ...]
+
+
+def in_order(outcomes: Sequence[AgentOutcome]) -> list[AgentOutcome]:
+    """Answers first, as the contact asked for them; then what asks, and only the last of these asks now.
+
+    That is the one named first: the others' questions come when it is settled.
+    """
+    asking = [outcome for outcome in outcomes if outcome.needs]
+    answering = [outcome for outcome in outcomes if not outcome.needs]
+    later = [msgspec.structs.replace(outcome, text=_without_question(outcome)) for outcome in asking[:0:-1]]
+    return [*answering, *later, *asking[:1]]
+
+
+def _without_question(outcome: AgentOutcome) -> str:
+    need = outcome.needs[0]
+    return outcome.text.removesuffix(with_options(need.question, need.options)).rstrip()
 
 
 def merge(texts: Sequence[tuple[str, Sequence[Citation]]]) -> Merged:

@@ -135,12 +135,21 @@ class Route:
 
     async def _pending(self, whole: Score, parts: list[Score]) -> Decision | None:
         """A tool call waits for a value: does the message give it, or does the contact mean something else?"""
-        call = self._state.pending[-1] if self._state.pending else None
-        if call is None or call.agent not in self._agents:
+        waiting: dict[str, PendingCall] = {}
+        for each in reversed(self._state.pending):
+            if each.agent in self._agents:
+                waiting.setdefault(each.agent, each)  # of one agent, the newest
+        if not waiting:
             return None
+        call = next(iter(waiting.values()))
         if slots.is_cancel(self._message):
             return self._decision(Stage.PENDING, f"gives up {call.tool}", [self._whole(call.agent)])
-        answering = [await self._answers(call, part) for part in self._parts]
+        # The question asked last comes first; an answer to an earlier one is understood too.
+        for each in waiting.values():
+            answering = [await self._answers(each, part) for part in self._parts]
+            if any(answering):
+                call = each
+                break
         others = self._others(call.agent, whole, parts, answering)
         if not others:
             reason = (
@@ -208,6 +217,11 @@ class Route:
             agent, probability = whole.best
             intents = [Intent(agent, probability, self._message)]
             return self._decision(Stage.EMBEDDING, f"like the examples of {agent}", intents, whole)
+        if several:
+            # "I'm stuck in traffic, where do I park?" The agent reads all of it: what else is said may matter to it.
+            (intent,) = several
+            intents = [msgspec.structs.replace(intent, query=self._message)]
+            return self._decision(Stage.EMBEDDING, f"a part is like the examples of {intent.agent}", intents, whole)
         in_scope = "" if whole.in_scope >= IN_SCOPE else f", in scope {whole.in_scope:.2f} < {IN_SCOPE}"
         self._try(Stage.EMBEDDING, whole.probabilities, f"best {whole.best[1]:.2f}, sure from {SURE}{in_scope}")
         return None

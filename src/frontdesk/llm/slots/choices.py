@@ -22,6 +22,8 @@ _NUMBER = re.compile(
     r"^\W*(?:(?:number|option|no\.?|nr\.?|#|opcion|numero|nummer|option|opcao|nomor|pilihan)\s*)?(\d{1,2})\W*$"
 )
 
+_BARE_WORDS = 3
+
 
 def find_choices(
     text: str, values: Sequence[str], synonyms: Mapping[str, Sequence[str]], *, asked: bool = False
@@ -90,7 +92,10 @@ def _misspelt(folded: str, phrases: Mapping[str, str]) -> list[Mention[str]]:
 
 
 def _by_part(folded: str, phrases: Mapping[str, str]) -> list[Mention[str]]:
-    """Values that alone have a word which the text has too."""
+    """Values that alone have a word which the text has too; of a text that says little else."""
+    said = [word for word in words(folded) if word.text not in FILLERS]
+    if len(said) > _BARE_WORDS:
+        return []
     owners: dict[str, set[str]] = {}
     for phrase, value in phrases.items():
         for word in words(phrase):
@@ -98,6 +103,6 @@ def _by_part(folded: str, phrases: Mapping[str, str]) -> list[Mention[str]]:
                 owners.setdefault(stem(word.text), set()).add(value)
     return [
         Mention(word.start, word.end, next(iter(values)))
-        for word in words(folded)
+        for word in said
         if len(word.text) > 2 and len(values := owners.get(stem(word.text), set())) == 1
     ]

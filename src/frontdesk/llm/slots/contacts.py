@@ -4,7 +4,7 @@ import re
 
 import phonenumbers
 
-from frontdesk.llm.slots.text import Mention
+from frontdesk.llm.slots.text import Mention, fold
 
 _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9](?:[A-Za-z0-9._%+-]{0,62}[A-Za-z0-9_%+-])?@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,24}(?![\w@-])"
@@ -12,6 +12,13 @@ _EMAIL = re.compile(
 _URL = re.compile(r"https?://[^\s<>\"')\]]{1,500}[^\s<>\"')\].,!?;:]", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<!\w)(?:\+|00)?\(?\d[\d\s().\-/]{4,22}\d(?!\w)")
 _DATE = re.compile(r"^\d{4}-\d{1,2}-\d{1,2}|^\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})\b")
+# Said just before a number: it is one to call, whatever country we think it is from.
+_CALLED = re.compile(
+    r"\b(?:(?:tele)?phone|mobile|cell|tel|(?:call|reach|ring)\s+me|my\s+number|telefono|movil|celular|mi\s+numero|telefon|"
+    r"handy|rufnummer|meine\s+nummer|telephone|portable|mon\s+numero|telefone|telemovel|meu\s+numero|telepon|hp|"
+    r"nomor\s+saya)\b[^\d\n]{0,20}$"
+)
+_SHORTEST_CALLED = 7
 # Where a number without a country code is from, by the contact's language, unless the deployment says it.
 _REGION = {"en": "US", "es": "ES", "de": "DE", "fr": "FR", "pt": "BR", "id": "ID", "it": "IT", "nl": "NL", "hi": "IN"}
 
@@ -25,19 +32,20 @@ def find_urls(text: str) -> list[Mention[str]]:
 
 
 def find_phones(text: str, language: str, region: str | None = None, *, asked: bool = False) -> list[Mention[str]]:
-    """Valid numbers in E.164. When a number was asked for, another run of 6 to 15 figures counts too, as it was given:
-    an extension or a number of a country that we guessed wrong."""
+    """Valid numbers in E.164. When a number was asked for, or is said to be one, another run of 6 to 15 figures counts
+    too, as it was given: an extension or a number of a country that we guessed wrong."""
     country = region or _REGION.get(language, "US")
     found = [
         Mention(match.start, match.end, phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164))
         for match in phonenumbers.PhoneNumberMatcher(text, country)
         if not _DATE.match(match.raw_string)
     ]
-    if found or not asked:
+    if found:
         return found
     for match in _DIGITS.finditer(text):
         written = match.group()
         digits = "".join(char for char in written if char.isdecimal() and char.isascii())
-        if 6 <= len(digits) <= 15 and not _DATE.match(written):
+        is_called = len(digits) >= _SHORTEST_CALLED and _CALLED.search(fold(text[: match.start()]))
+        if (asked or is_called) and 6 <= len(digits) <= 15 and not _DATE.match(written):
             found.append(Mention(*match.span(), ("+" if written.startswith("+") else "") + digits))
     return found

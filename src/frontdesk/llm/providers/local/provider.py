@@ -42,7 +42,7 @@ KNOWLEDGE, CONTROL = "knowledge", "control"
 # Of a tool's fit (see `choose`), chosen on the clinic's tools: requests for them score above, other messages below.
 CALLS, CALLS_FOR_QUESTION = 0.50, 0.62
 # For a question that gives none of the values which the tool needs: documents may answer it ("Which insurers …?").
-CALLS_WITHOUT_VALUES = 0.85
+CALLS_WITHOUT_VALUES = 0.80
 # Of another tool than the pending one: to leave it for a message that says nothing to it, and for one that does.
 SWITCHES, SWITCHES_THOUGH_ANSWERED = 0.62, 0.85
 # What each value that a message has for a tool adds to the tool's fit, when tools are close to one another.
@@ -53,6 +53,7 @@ _ELLIPTICAL = re.compile(
     r"qu'en\s+est-il|et\s+pour|bagaimana\s+(?:dengan|kalau))\b"
 )
 _ELLIPTICAL_WORDS = 7
+_LEAST_SAID = 2  # words that carry a meaning: with fewer, and nothing asked, we ask back
 _DAYS = frozenset(stem(day) for day in (*WEEKDAYS, *MONTHS, *RELATIVE_DAYS))
 _STOPS = re.compile(r"\b(?:cancel|absag|stornier|annul|desmarc|batal|anular)\w*")
 
@@ -255,7 +256,10 @@ class LocalProvider:
         if quoted:
             parts.append(max(quoted, key=lambda each: each.score).text)  # of the message, or of the question in it
         elif looked and not parts:
-            return _Said(phrases.say(phrases.NOTHING_FOUND, language), unsure=True)
+            is_bare = len(set(content_stems(question))) < _LEAST_SAID and not is_question(question)
+            return _Said(
+                phrases.say(phrases.NOT_UNDERSTOOD if is_bare else phrases.NOTHING_FOUND, language), unsure=True
+            )
         failed = all(result_of(message).get("status") not in ("ok", "needs") for message in results)
         return _Said("\n\n".join(parts), unsure=failed)
 
