@@ -84,6 +84,8 @@ class Classifier:
         if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
             raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
         self._landmarks = Landmarks(vectors, hashes, idf, starts, rows, counts)
+        # Whom an example of no label resembles is no nearer to what the labels are for.
+        self._labelled = np.flatnonzero(np.array(body.example_labels, np.int64) >= 0)
 
     @classmethod
     def load(cls, body: bytes) -> "Classifier":
@@ -122,7 +124,7 @@ class Classifier:
         one = self._calibration.one * (scores - scores.max())
         shares = np.exp(one) / np.exp(one).sum()
         several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
-        beyond = closeness(scores[None], cosines[None]) - self._calibration.scope
+        beyond = closeness(scores[None], cosines[None, self._labelled]) - self._calibration.scope
         likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]
         return Scored(
             probabilities={self.labels[place]: float(shares[place]) for place in _largest(shares, BEST)},
