@@ -27,7 +27,7 @@ check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(PYTHON) scripts/settings_reference.py --check
+	@$(PYTHON) scripts/settings_reference.py --check && $(PYTHON) scripts/check_docs.py
 
 format: $(VENV)/.dev ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

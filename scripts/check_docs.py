@@ -216,7 +216,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         page.build_router(nothing, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(routers, errors, metrics, Health({}, {}), lambda: None, ())
+    app = build_app(routers, errors, metrics, Health({}, {}), lambda: None, (), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://here") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

@@ -50,6 +50,22 @@ async def test_the_short_routes_serve_the_default_tenant(served: Served) -> None
     assert_error(await served.post_chat("hello again", session_id, path="/chat"), 410, "SESSION_EXPIRED")
 
 
+async def test_a_session_can_be_made_before_its_first_message(served: Served) -> None:
+    key = {"idempotency-key": str(uuid.uuid4())}
+    body = {"user_id": "early", "context": {"ward": "B"}}
+    made = await served.client.post("/api/clinic/sessions", json=body, headers=key)
+    again = await served.client.post("/api/clinic/sessions", json=body, headers=key)
+    assert (made.status_code, made.json()) == (again.status_code, again.json()) == (201, made.json())
+    assert (made.json()["state"], made.json()["context"]) == ("created", {"ward": "B"})
+    session_id = made.json()["session_id"]
+    await served.chat("hello", session_id, user="early")
+    session = (await served.client.get(f"/api/clinic/sessions/{session_id}")).json()
+    assert (session["state"], session["context"]) == ("active", {"ward": "B"})
+    taken = await served.client.post("/sessions", json={"user_id": "eve", "session_id": session_id})
+    assert_error(taken, 404, "CONVERSATION_NOT_FOUND")
+    assert_error(await served.client.post("/sessions", json={"message": "x"}), 422, "VALIDATION_FAILED")
+
+
 async def test_accept_only_answers_202_and_the_answer_is_in_the_history(served: Served) -> None:
     response = await served.post_chat("Which insurance do you accept?", path="/api/clinic/messages")
     assert response.status_code == 202
@@ -210,6 +226,11 @@ async def test_a_sane_correlation_id_is_taken_and_another_replaced(served: Serve
     assert taken.headers["x-correlation-id"] == taken.json()["correlation_id"] == "trace-42"
     made = await served.post_chat("hello", headers={"x-correlation-id": "no spaces allowed"})
     assert made.headers["x-correlation-id"] == made.json()["correlation_id"] != "no spaces allowed"
+
+
+async def test_a_name_that_is_not_the_servers_is_refused(served: Served) -> None:
+    assert_error(await served.client.get("/health", headers={"host": "evil.example"}), 421, "UNKNOWN_HOST")
+    assert (await served.client.get("/health", headers={"host": "localhost:1"})).status_code == 200
 
 
 async def test_health_and_metrics(served: Served) -> None:

@@ -38,6 +38,7 @@ async def test_without_an_event_id_the_last_message_is_followed(served: Served) 
     events = [event async for event in served.stream("hello", session_id)]
     status, again = await served.resume(session_id)
     assert (status, again[-1].data) == (200, events[-1].data)
+    assert again[-1].id == events[-1].id
 
 
 async def test_an_id_of_another_attempt_starts_the_answer_anew_or_gives_it_whole(served: Served) -> None:

@@ -1,7 +1,7 @@
 """What the chat routes take: read, bounded and checked before anything is kept."""
 
-from typing import Annotated, Any  # context is the caller's JSON
-from uuid import UUID
+from typing import Annotated, Any, TypeVar  # context is the caller's JSON
+from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, BaseModel, Field, StrictStr, ValidationError
 from starlette.requests import Request
@@ -10,6 +10,8 @@ from frontdesk.conversations.models import Incoming
 from frontdesk.core import json
 from frontdesk.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedType
 from frontdesk.core.ids import new_id
+
+Body = TypeVar("Body", bound=BaseModel)
 
 MAX_BODY = 256 * 1024
 MAX_CONTEXT = 16 * 1024
@@ -33,17 +35,22 @@ def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
     return context
 
 
-class ChatIn(BaseModel, extra="forbid"):
-    """A contact's message."""
+class SessionIn(BaseModel, extra="forbid"):
+    """A session to be made."""
 
     user_id: Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(_readable)]
-    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_readable)]
-    session_id: Annotated[UUID | None, Field(description="leave it out to start a new session")] = None
+    session_id: Annotated[UUID | None, Field(description="leave it out to have one made")] = None
     context: Annotated[dict[str, Any] | None, AfterValidator(_small)] = None
+    channel: Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")] = "api"
+
+
+class ChatIn(SessionIn):
+    """A contact's message."""
+
+    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_readable)]
     attachments: Annotated[
         list[dict[str, Any]], Field(max_length=0, description="kept for later; must be empty in this version")
     ] = []
-    channel: Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")] = "api"
 
 
 async def read_body(request: Request) -> bytes:
@@ -63,6 +70,27 @@ async def read_body(request: Request) -> bytes:
 
 async def read_chat(request: Request) -> Incoming:
     """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
+    body = await _read(request, ChatIn)
+    return Incoming(
+        contact=body.user_id,
+        text=body.message,
+        conversation_id=body.session_id or new_id(),
+        is_new=body.session_id is None,
+        channel=body.channel,
+        context=body.context,
+        idempotency_key=_key(request),
+    )
+
+
+async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn]:
+    """The session's id and the rest. The same Idempotency-Key gives the same id. Raises as `read_chat`."""
+    body = await _read(request, SessionIn)
+    key = _key(request)
+    made = uuid5(tenant_id, f"{body.user_id}\n{key}") if key else new_id()
+    return body.session_id or made, body
+
+
+async def _read(request: Request, form: type[Body]) -> Body:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedType("The body must be JSON: send it with Content-Type: application/json.")
@@ -72,23 +100,18 @@ async def read_chat(request: Request) -> Incoming:
         raise Malformed("The body is not JSON in UTF-8.") from error
     if not isinstance(fields, dict):
         raise Invalid("The body must be a JSON object.", errors=[FieldError("", "must be a JSON object")])
+    try:
+        return form.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def _key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= MAX_KEY:
         message = f"must have 1 to {MAX_KEY} characters"
         raise Invalid(f"Idempotency-Key {message}.", errors=[FieldError("Idempotency-Key", message)])
-    try:
-        body = ChatIn.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
-    return Incoming(
-        contact=body.user_id,
-        text=body.message,
-        conversation_id=body.session_id or new_id(),
-        is_new=body.session_id is None,
-        channel=body.channel,
-        context=body.context,
-        idempotency_key=key,
-    )
+    return key
 
 
 def invalid(error: ValidationError) -> Invalid:

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
-from frontdesk.channels.bodies import ChatIn, read_chat
+from frontdesk.channels.bodies import ChatIn, SessionIn, read_chat, read_session
 from frontdesk.conversations.models import Accepted, Answer, Author, Failure, Message, Session
 from frontdesk.conversations.pending import workflow_of
 from frontdesk.conversations.service import Conversations, Place
@@ -37,9 +37,10 @@ _STREAM_HEADERS: Mapping[str, str] = {
     "x-accel-buffering": "no",
 }
 _EVENT_ID = re.compile(r"^(\d{1,9})-(\d{1,9})-(\d{1,9}|end)$")
-_CHAT_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ChatIn.model_json_schema()}}},
-}
+_CHAT_BODY, _SESSION_BODY = (
+    {"requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}}
+    for form in (ChatIn, SessionIn)
+)
 
 
 class Chat:
@@ -133,6 +134,11 @@ class Chat:
         }
         return _json(body)
 
+    async def create(self, tenant: Tenant, request: Request) -> Response:
+        session_id, body = await read_session(request, tenant.id)
+        made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
+        return _json(session_out(made), 201)
+
     async def session(self, tenant: Tenant, session_id: UUID) -> Response:
         session, messages = await self._conversations.session(tenant.id, session_id)
         return _json(session_out(session) | {"conversation_history": [message_out(message) for message in messages]})
@@ -190,6 +196,11 @@ def build_router(chat: Chat, tenant_named: TenantNamed) -> APIRouter:
         """How a message was answered: the stages tried with their scores and reasons, and every step taken."""
         return await chat.explanation(await tenant_named(tenant), message_id)
 
+    @router.post("/sessions", status_code=201, openapi_extra=_SESSION_BODY)
+    async def create_session(tenant: str, request: Request) -> Response:
+        """Make a session before its first message. (A message without `session_id` makes one too.)"""
+        return await chat.create(await tenant_named(tenant), request)
+
     @router.get("/sessions")
     async def list_sessions(tenant: str, user_id: UserId, limit: Limit = 50, cursor: str | None = None) -> Response:
         """A user's sessions, the last active first."""
@@ -221,6 +232,11 @@ def build_short_router(chat: Chat, default_tenant: Callable[[], Awaitable[Tenant
     async def post_message(request: Request) -> Response:
         """Say something to the default tenant and don't wait."""
         return await chat.accept(await default_tenant(), request)
+
+    @router.post("/sessions", status_code=201, openapi_extra=_SESSION_BODY)
+    async def create_session(request: Request) -> Response:
+        """Make a session with the default tenant."""
+        return await chat.create(await default_tenant(), request)
 
     @router.get("/sessions")
     async def list_sessions(user_id: UserId, limit: Limit = 50, cursor: str | None = None) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime
+from typing import Any  # context is the caller's JSON
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from frontdesk.conversations.models import (
     TurnRecord,
 )
 from frontdesk.conversations.store import ConversationStore
-from frontdesk.core.errors import AnswerLate, DatabaseUnavailable, ShuttingDown, TurnFailed
+from frontdesk.core.errors import AnswerLate, ConversationNotFound, DatabaseUnavailable, ShuttingDown, TurnFailed
 from frontdesk.db import Database
 from frontdesk.llm.types import Restart
 from frontdesk.telemetry.metrics import Metrics
@@ -187,8 +188,17 @@ class Conversations:
             found = await self._store.turn_of(scope, conversation_id, place.seq if place else None)
         if found is None:
             return None
-        turn_id, attempt = found
-        return turn_id, place or Place(0, attempt, 0)
+        turn_id, attempt, seq = found
+        return turn_id, place or Place(seq, attempt, 0)
+
+    async def create(
+        self, tenant: Tenant, conversation_id: UUID, contact: str, channel: str, context: dict[str, Any] | None
+    ) -> Session:
+        """A session before its first message; the same again for the same id. Raises ConversationNotFound."""
+        if not await self._store.create(tenant.id, conversation_id, contact, channel, context):
+            raise ConversationNotFound("There is no such session for this user.")
+        async with self._db.scope(tenant.id) as scope:
+            return await self._store.session(scope, conversation_id)
 
     async def session(self, tenant_id: UUID, conversation_id: UUID, limit: int = 200) -> tuple[Session, list[Message]]:
         """The session and its messages, the first `limit`."""

@@ -134,6 +134,15 @@ class ConversationStore:
             claimed=claimed,
         )
 
+    async def create(
+        self, tenant_id: UUID, conversation_id: UUID, contact: str, channel: str, context: dict[str, Any] | None
+    ) -> bool:
+        """Idempotent. False when the id is another contact's."""
+        sealed = self._sealed.json(tenant_id, context) if context else None
+        query = "SELECT create_conversation($1, $2, $3, $4, $5) AS ours"
+        [row] = await self._db.call(query, tenant_id, conversation_id, contact, channel, sealed)
+        return bool(row["ours"])
+
     async def turn_input(self, tenant_id: UUID, turn_id: UUID, window: int) -> TurnInput:
         """For a turn claimed by recovery, or that waited in its lane."""
         [row] = await self._db.call("SELECT * FROM turn_input($1, $2, $3)", tenant_id, turn_id, window)
@@ -325,10 +334,10 @@ class ConversationStore:
             return None
         return row["state"], self._message(scope.tenant_id, row) if row["seq"] is not None else None
 
-    async def turn_of(self, scope: TenantScope, conversation_id: UUID, seq: int | None) -> tuple[UUID, int] | None:
-        """(turn, attempt) of the contact's message `seq`, or of the last one."""
+    async def turn_of(self, scope: TenantScope, conversation_id: UUID, seq: int | None) -> tuple[UUID, int, int] | None:
+        """(turn, attempt, seq) of the contact's message `seq`, or of the last one."""
         query = """
-            SELECT m.turn_id, t.attempt
+            SELECT m.turn_id, t.attempt, m.seq
               FROM messages AS m
               JOIN turns AS t ON t.tenant_id = m.tenant_id AND t.id = m.turn_id
              WHERE m.tenant_id = $1
@@ -339,7 +348,7 @@ class ConversationStore:
              LIMIT 1
         """
         row = await scope.fetchrow(query, scope.tenant_id, conversation_id, seq)
-        return (row["turn_id"], row["attempt"]) if row else None
+        return (row["turn_id"], row["attempt"], row["seq"]) if row else None
 
     async def session(self, scope: TenantScope, conversation_id: UUID) -> Session:
         """Raises ConversationNotFound, also for one that was cleared."""

@@ -108,6 +108,22 @@ BEGIN
     END IF;
 END $$;
 
+-- A session before its first message. False: there is one of this id with another contact.
+CREATE OR REPLACE FUNCTION create_conversation(
+    in_tenant uuid, in_conversation uuid, in_contact text, in_channel text, in_context bytea) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM set_config('app.tenant_id', in_tenant::text, true);
+    PERFORM conversation_lock(in_conversation);
+    INSERT INTO contacts (tenant_id, external_id) VALUES (in_tenant, in_contact) ON CONFLICT DO NOTHING;
+    INSERT INTO conversations (tenant_id, id, contact, channel, state, owner, context)
+    VALUES (in_tenant, in_conversation, in_contact, in_channel, 'created', 'agent', in_context)
+        ON CONFLICT DO NOTHING;
+    RETURN EXISTS (
+        SELECT FROM conversations AS c
+         WHERE c.tenant_id = in_tenant AND c.id = in_conversation AND c.contact = in_contact);
+END $$;
+
 -- What a turn that was not claimed by accept needs to run: the same as accept returns, and the steps already taken.
 CREATE OR REPLACE FUNCTION turn_input(
     in_tenant uuid, in_turn uuid, in_window int,

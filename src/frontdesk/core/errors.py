@@ -9,6 +9,7 @@ FrontdeskError                 INTERNAL 500
 │   ├── ConversationNotFound   CONVERSATION_NOT_FOUND 404
 │   └── PassageNotFound        PASSAGE_NOT_FOUND 404
 ├── MethodNotAllowed           METHOD_NOT_ALLOWED 405
+├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
 ├── Conflict                   CONFLICT 409
 │   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
 ├── SessionExpired             SESSION_EXPIRED 410
@@ -80,6 +81,10 @@ class PassageNotFound(NotFound):
 
 class MethodNotAllowed(FrontdeskError):
     status, error_code = 405, "METHOD_NOT_ALLOWED"
+
+
+class UnknownHost(FrontdeskError):
+    status, error_code = 421, "UNKNOWN_HOST"
 
 
 class Conflict(FrontdeskError):

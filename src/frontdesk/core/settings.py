@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins of pages that may call the API, in the environment separated by commas"
     )
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="names by which a proxy calls it, beside those of loopback; in the environment with commas"
+    )
     embedding_model: Path | None = Field(
         None, description="folder of all-MiniLM-L6-v2, when not the installed package's"
     )

@@ -21,7 +21,13 @@ _UNAVAILABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-_UNAVAILABLE_TEXTS = ("connection was closed", "connection has been closed", "connection is closed", "pool is clos")
+_UNAVAILABLE_TEXTS = (
+    "connection was closed",
+    "connection has been closed",
+    "connection is closed",
+    "pool is clos",
+    "released back to the pool",
+)
 
 RETRY_AFTER_S = 2.0
 
@@ -131,9 +137,8 @@ class Database:
                 try:
                     yield connection
                 finally:
-                    if not connection.is_closed():
-                        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                            await connection.remove_listener(channel, heard)
+                    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                        await connection.remove_listener(channel, heard)
 
     async def ping(self) -> None:
         await self.call("SELECT 1")
@@ -160,12 +165,11 @@ class Database:
 
 async def _roll_back(connection: Any) -> None:
     """A connection that can't be rolled back must not go back to the pool inside a transaction."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # one that was lost has left the pool already
+            connection.terminate()
 
 
 class _translated:  # noqa: N801 - reads as the statement that it is

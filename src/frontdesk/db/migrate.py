@@ -52,6 +52,8 @@ def _upgrade(connection: Connection) -> None:
 
 async def _install_functions(connection: Any) -> None:
     async with connection.transaction():
+        # Loads the extension's library: only then does it accept its settings from who is no superuser.
+        await connection.execute("SELECT '[1]'::vector")
         for path in FUNCTIONS:
             await connection.execute(path.read_text())
         await connection.execute(

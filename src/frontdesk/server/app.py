@@ -49,6 +49,7 @@ def build_app(
     health: Health,
     refresh_metrics: Callable[[], None],
     cors_origins: tuple[str, ...],
+    hosts: tuple[str, ...],
 ) -> ASGIApp:
     app = FastAPI(title="frontdesk", version=version("frontdesk"), description=DESCRIPTION)
     app.include_router(_health_router(health, metrics, refresh_metrics))
@@ -65,7 +66,7 @@ def build_app(
             allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Correlation-ID"],
             expose_headers=["X-Correlation-ID", "Retry-After"],
         )
-    return Surroundings(inner, errors=errors, metrics=metrics)
+    return Surroundings(inner, hosts=hosts, errors=errors, metrics=metrics)
 
 
 def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], None]) -> APIRouter:

@@ -97,5 +97,6 @@ def _run_migration(owner_url: str) -> None:
         check=False,
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise SettingsError(f"The database could not be brought up to date: {last[0]}")
+        told = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith((" ", "(", "["))]
+        reason = told[-1] if told else "no message"
+        raise SettingsError(f"The database could not be brought up to date: {reason}")

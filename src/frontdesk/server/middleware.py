@@ -1,11 +1,13 @@
 """What surrounds every request: its correlation id, its count and time, and the last net for what nobody foresaw."""
 
 import re
+from collections.abc import Collection
 from time import perf_counter
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontdesk.core.errors import UnknownHost
 from frontdesk.core.ids import new_id
 from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
@@ -13,14 +15,18 @@ from frontdesk.telemetry.metrics import Metrics
 # Letters, digits and a few marks, as ids and trace parents have them: nothing that could break a log line.
 _SANE = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,100}$")
 
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
 log = structlog.get_logger()
 
 
 class Surroundings:
     """Plain ASGI, outermost: also what goes wrong in the error handlers is answered in the one format."""
 
-    def __init__(self, app: ASGIApp, *, errors: ErrorRenderer, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], errors: ErrorRenderer, metrics: Metrics) -> None:
+        """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us."""
         self._app = app
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
         self._errors = errors
         self._metrics = metrics
 
@@ -44,7 +50,11 @@ class Surroundings:
 
         begun = perf_counter()
         try:
-            await self._app(scope, receive, answer)
+            if _host(scope) in self._hosts:
+                await self._app(scope, receive, answer)
+            else:
+                refused = UnknownHost("The server does not go by this Host name. Add it to FRONTDESK_HOSTS.")
+                await self._errors.response(refused, correlation_id)(scope, receive, answer)
         except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
             log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
             if not status:
@@ -56,6 +66,12 @@ class Surroundings:
             route = _route(scope)
             self._metrics.requests.labels(route, f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
+
+
+def _host(scope: Scope) -> str:
+    """Without its port, in small letters; a request of HTTP/1.0 without one counts as loopback."""
+    value = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "localhost")
+    return re.sub(r":\d*$", "", value).lower()
 
 
 def _correlation_id(scope: Scope) -> str:

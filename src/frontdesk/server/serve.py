@@ -157,7 +157,9 @@ def web_application(services: Services) -> ASGIApp:
         http.build_short_router(chat, directory.default),
         page.build_router(services.knowledge, directory.named, directory.default, is_local),
     ]
-    return build_app(routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins)
+    return build_app(
+        routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins, settings.hosts
+    )
 
 
 def health_of(services: Services) -> Health:

@@ -123,7 +123,10 @@ def upgrade() -> None:
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'frontdesk_app') THEN
                 CREATE ROLE frontdesk_app LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
             END IF;
-            IF NOT pg_has_role(current_user, 'frontdesk_app', 'MEMBER') THEN
+            -- From version 16 on, being a member and being allowed to SET ROLE are two things.
+            IF NOT pg_has_role(current_user, 'frontdesk_app',
+                               CASE WHEN current_setting('server_version_num')::int >= 160000
+                                    THEN 'SET' ELSE 'MEMBER' END) THEN
                 EXECUTE format('GRANT frontdesk_app TO %I', current_user);
             END IF;
         END $$
