@@ -114,5 +114,5 @@ def _asks(
     question = schema.question(parameter, language) or texts.ask(schema.label(parameter), language)
     if is_again:
         question = f"{texts.again(language)} {question}"
-    need = Need(parameter, question, schema.options(parameter))
+    need = Need(parameter, question, schema.options(parameter, language))
     return Refused(call, bound, ToolResult(ToolStatus.NEEDS, needs=(need,)), checked.value)

@@ -32,6 +32,12 @@ _ELLIPTICAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+")
+_ONESELF = {
+    "properties": {
+        "name": {"type": "string", "format": "person-name"},
+        "phone": {"type": "string", "format": "phone"},
+    }
+}
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -229,12 +235,12 @@ class Route:
     def _several(self, parts: list[Score]) -> list[Intent]:
         """One intent per agent, when the parts clearly belong to different ones; neighbours of one agent together.
 
-        A part that is nobody's clearly ("Hi there", "thank you") goes with the one before it, or else after it.
+        A part that is nobody's clearly ("Hi there", "my number is …") goes with the one before it, or else after it.
         """
         groups: list[tuple[str, float, list[str]]] = []
         loose: list[str] = []
         for part, score in zip(self._parts, parts, strict=False):
-            if not score.is_sure(SURE_OF_EACH):
+            if not score.is_sure(SURE_OF_EACH) or _tells_of_oneself(part, self._now, self._language):
                 (groups[-1][2] if groups else loose).append(part)
                 continue
             agent, probability = score.best
@@ -307,3 +313,8 @@ class Route:
             clarification=Clarification(self._message, options),
             language=self._language,
         )
+
+
+def _tells_of_oneself(text: str, now: datetime, language: str) -> bool:
+    """A name or telephone number given: it serves a wish, and is none."""
+    return not slots.is_question(text) and bool(slots.extract(_ONESELF, text, now=now, language=language))

@@ -85,9 +85,13 @@ class InputSchema:
             return str(question.get(language) or question.get("en") or next(iter(question.values())))
         return question
 
-    def options(self, parameter: str) -> tuple[str, ...]:
-        """The values of an enumeration, to offer."""
-        return tuple(str(option) for option in self.properties.get(parameter, {}).get("enum", ()))
+    def options(self, parameter: str, language: str | None = None) -> tuple[str, ...]:
+        """The values of an enumeration, to offer; only in their own language, which is that of `x-question`'s first."""
+        schema = self.properties.get(parameter, {})
+        questions = schema.get("x-question")
+        if isinstance(questions, Mapping) and language in questions and language != next(iter(questions)):
+            return ()
+        return tuple(str(option) for option in schema.get("enum", ()))
 
     def label(self, parameter: str) -> str:
         """What the parameter is called towards people."""
