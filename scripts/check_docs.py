@@ -217,7 +217,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
     app = build_app(routers, errors, metrics, Health({}, {}), lambda: None, (), ())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://here") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths
 
