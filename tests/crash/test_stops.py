@@ -225,6 +225,7 @@ async def test_what_killed_processes_left_behind_does_not_keep_the_next_one_from
     # As after a power cut, or in a new container: the number in the file is that of another program now.
     pid_file = desk.data / "postgres" / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(str(process.pid), str(os.getpid()), 1))
+    (desk.data / "postgres" / ".s.PGSQL.5432.lock").write_text(pid_file.read_text())
     (desk.data / "postgres" / ".handle_pids.json").write_text(f"[{os.getpid()}, 1")
     async with serving(desk.data, desk.environment) as served:
         assert len(await messages(served, session_id, {1})) == 2

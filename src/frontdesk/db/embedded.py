@@ -3,7 +3,10 @@
 import asyncio
 import fcntl
 import os
+import signal
 import subprocess
+import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -19,6 +22,8 @@ WATCH_EVERY_S = 1.0
 # Recovery after a crash reads the log since the last checkpoint, and a server that is being stopped ends first.
 START_S = 120.0
 RETRY_S = 0.5
+# PostgreSQL's fast and immediate shutdown, and the end of its patience and ours. The next start recovers.
+_WAYS_TO_STOP = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0))
 
 log = structlog.get_logger()
 
@@ -69,6 +74,8 @@ class EmbeddedServer:
         self._postgres = data / "postgres"
         self._lock = DataDirectoryLock(data)
         self._server: PostgresServer | None = None
+        self._is_alone = False
+        self._changing = threading.Lock()  # it is started again, or stopped
         self.restarts = 0
 
     async def start(self, *, alone: bool = True) -> None:
@@ -77,6 +84,7 @@ class EmbeddedServer:
         Not `alone`: for a command beside a running server, whose database it then shares. Raises DataDirectoryInUse,
         DatabaseUnavailable.
         """
+        self._is_alone = alone
         if alone:
             self._lock.take()
             _forget_the_dead(self._postgres)
@@ -121,20 +129,42 @@ class EmbeddedServer:
             if postmaster(self._postgres) is not None:
                 continue
             try:
-                _remove_stale_lock(self._postgres)
-                await asyncio.to_thread(self._server.ensure_postgres_running)
+                if not await asyncio.to_thread(self._restart, self._server):
+                    return
             except (subprocess.SubprocessError, AssertionError, OSError) as error:
                 log.warning("database.restart_failed", error=type(error).__name__)
                 continue
             self.restarts += 1
             log.warning("database.restarted", restarts=self.restarts)
 
+    def _restart(self, server: PostgresServer) -> bool:
+        """False when it is stopped meanwhile: a thread goes on when its task is cancelled."""
+        with self._changing:
+            if self._server is None:
+                return False
+            _remove_stale_locks(self._postgres)
+            server.ensure_postgres_running()
+            return True
+
     async def stop(self) -> None:
-        """A clean stop: connections closed, everything on disk."""
+        """A clean stop: connections closed, everything on disk. Bounded: what doesn't end in time is ended."""
         if self._server is not None:
-            await asyncio.to_thread(self._server.cleanup)
-            self._server = None
+            await asyncio.to_thread(self._stop, self._server)
         self._lock.release()
+
+    def _stop(self, server: PostgresServer) -> None:
+        with self._changing:
+            self._server = None
+            if not self._is_alone:
+                server.cleanup()  # goes on while others use it
+                return
+            for way, wait_s in _WAYS_TO_STOP:
+                process = postmaster(self._postgres)
+                if process is None:
+                    return
+                with suppress(psutil.Error):  # TimeoutExpired: the next way
+                    process.send_signal(way)
+                    process.wait(wait_s)
 
 
 def postmaster(postgres: Path) -> psutil.Process | None:
@@ -160,9 +190,16 @@ def _forget_the_dead(postgres: Path) -> None:
     The list of processes that use the database would keep it from being stopped with the last of them.
     """
     (postgres / ".handle_pids.json").unlink(missing_ok=True)
-    _remove_stale_lock(postgres)
+    _remove_stale_locks(postgres)
 
 
-def _remove_stale_lock(postgres: Path) -> None:
-    if postmaster(postgres) is None:
-        (postgres / "postmaster.pid").unlink(missing_ok=True)
+def _remove_stale_locks(postgres: Path) -> None:
+    if postmaster(postgres) is not None:
+        return
+    file = postgres / "postmaster.pid"
+    with suppress(OSError):
+        lines = file.read_text().splitlines()
+        socket_folder = Path(lines[4].strip()) if len(lines) > 4 else postgres
+        for lock in socket_folder.glob(".s.PGSQL.*.lock"):
+            lock.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
