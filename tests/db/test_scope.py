@@ -8,12 +8,16 @@ import pytest
 from frontdesk.db import Database
 
 
-async def test_a_scope_sees_its_own_tenant_and_no_other(database: Database, tenant_id: UUID, other_tenant_id: UUID) -> None:
+async def test_a_scope_sees_its_own_tenant_and_no_other(
+    database: Database, tenant_id: UUID, other_tenant_id: UUID
+) -> None:
     async with database.scope(tenant_id) as scope:
         assert [row["id"] for row in await scope.fetch("SELECT id FROM tenants")] == [tenant_id]
 
 
-async def test_a_scope_cannot_write_rows_of_another_tenant(database: Database, tenant_id: UUID, other_tenant_id: UUID) -> None:
+async def test_a_scope_cannot_write_rows_of_another_tenant(
+    database: Database, tenant_id: UUID, other_tenant_id: UUID
+) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with database.scope(tenant_id) as scope:
             await scope.execute("INSERT INTO contacts (tenant_id, external_id) VALUES ($1, 'eve')", other_tenant_id)
