@@ -28,6 +28,7 @@ from frontdesk.embedding.minilm import MiniLM
 OURS, YARDSTICK = "frontdesk", "durable_floor"
 MESSAGE = "Hello, could you have a look at A-1001 for me please, note KEY-TURN"
 TURNS, CALLS = 10, 3  # of a conversation; of a turn
+COUNTED = 50  # turns whose rows and statements are counted
 
 
 @dataclass(frozen=True)
@@ -179,33 +180,40 @@ def ratios(medians: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[st
 
 
 async def our_facts(at: Running, database: Postgres) -> dict[str, Any]:
-    """What a turn of ours was and wrote: read from its answer and from the tables, not from what we believe."""
-    body = {"user_id": "facts", "message": MESSAGE.replace("KEY-TURN", "1a2b3c4d-0")}
-    answer = await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
-    query = "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables WHERE n_tup_ins + n_tup_upd > 0"
-    before = {row["relname"]: (row["n_tup_ins"], row["n_tup_upd"]) for row in await _settled(database, query)}
-    number = 50
-    for turn in range(number):
+    """What a turn of ours was, asked and wrote: read from its answer, the tables and PostgreSQL's log."""
+
+    async def say(turn: int) -> Any:
         body = {"user_id": f"facts-{turn}", "message": MESSAGE.replace("KEY-TURN", f"{turn:08x}-0")}
-        await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
-    rows = {}
-    for row in await _settled(database, query):
-        inserted, updated = before.get(row["relname"], (0, 0))
-        counts = {"inserted": (row["n_tup_ins"] - inserted) / number, "updated": (row["n_tup_upd"] - updated) / number}
-        if any(counts.values()):
-            rows[row["relname"]] = counts
+        return await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
+
+    answer = await say(0)
+    before = await _written(database)
+    for turn in range(COUNTED):
+        await say(turn + 1)
+    after = await _written(database)
+    async with database.counting() as statements:
+        for turn in range(COUNTED):
+            await say(turn + COUNTED + 1)
+    rows = {
+        name: {"inserted": (inserted - before[name][0]) / COUNTED, "updated": (updated - before[name][1]) / COUNTED}
+        for name, (inserted, updated) in after.items()
+        if (inserted, updated) != before[name]
+    }
     return {
         "routing": answer["routing"],
         "agents": answer["agents"],
         "tools": [use["name"] for use in answer["tools"]],
         "llm_calls": answer["usage"]["llm_calls"],
         "rows_a_turn": rows,
+        "statements_a_turn": {name: round(count / COUNTED, 2) for name, count in statements.most_common(20)},
     }
 
 
-async def _settled(database: Postgres, query: str) -> list[Any]:
+async def _written(database: Postgres) -> dict[str, tuple[int, int]]:
+    """Rows inserted and updated so far, by table."""
     await asyncio.sleep(11)  # a PostgreSQL backend that fell idle flushes its statistics after 10 s
-    return await database.rows(f"bench_{OURS}", query)
+    rows = await database.rows(f"bench_{OURS}", "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables")
+    return {row["relname"]: (row["n_tup_ins"], row["n_tup_upd"]) for row in rows}
 
 
 async def embedding_cost(cache: Path) -> dict[str, float]:
@@ -277,6 +285,12 @@ def report(
             "checks of tool arguments, encryption of messages and events, the event log with its consumers, Prometheus "
             "metrics, one log line a turn, row-level security. "
             f"Rows written a turn in conversations of one turn (inserted + updated): {written}."
+        )
+    if statements := facts.get("statements_a_turn"):
+        said = ", ".join(f"{name} {count:.2f}" for name, count in statements.items() if count >= 0.01)
+        parts.append(
+            f"Statements of frontdesk a turn, one at a time, by PostgreSQL's log: **{sum(statements.values()):.1f}**"
+            f" ({said}). `durable_floor` has 3."
         )
     parts.append(
         f"PostgreSQL {facts['postgres']}, fsync {facts['durability']['fsync']}, synchronous_commit "
