@@ -65,6 +65,10 @@ class Served:
             answers.append(await self.chat(message, answers[0]["session_id"] if answers else None, user))
         return answers
 
+    async def say_all_in(self, session_id: str, *messages: str, user: str = "ann") -> list[dict[str, Any]]:
+        """The same in a conversation that is there already."""
+        return [await self.chat(message, session_id, user) for message in messages]
+
     async def stream(
         self, message: str, session_id: str | None = None, user: str = "ann", **more: Any
     ) -> AsyncIterator[ServerSentEvent]:
@@ -148,8 +152,11 @@ async def serving(data: Path, environment: Mapping[str, str] | None = None, port
 
     reading = asyncio.create_task(read())
     try:
-        async with asyncio.timeout(START_S):
-            url = await ready
+        try:
+            async with asyncio.timeout(START_S):
+                url = await ready
+        except TimeoutError as error:
+            raise RuntimeError("the server was not ready in time:\n" + "\n".join(said)) from error
         async with httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=200)) as client:
             served = Served(url, data, process, said, client, reading)
             yield served

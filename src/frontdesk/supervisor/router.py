@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from frontdesk.agents.models import Agent, Definitions
 from frontdesk.llm import slots
+from frontdesk.llm.providers.local.smalltalk import small_talk
 from frontdesk.llm.types import PendingCall
 from frontdesk.supervisor import texts
 from frontdesk.supervisor.asking import Verdict
@@ -114,7 +115,7 @@ class Route:
         scores = await self._classify(texts_)
         whole = scores[0] if scores else Score({}, 0.0)
         parts = scores[1:] if scores and len(scores) > 1 else []
-        for stage in (self._pending, self._sticky, self._pattern, self._embedding):
+        for stage in (self._pending, self._courtesy, self._sticky, self._pattern, self._embedding):
             decision = await stage(whole, parts)
             if decision is not None:
                 return decision
@@ -123,6 +124,11 @@ class Route:
     @property
     def _agents(self) -> dict[str, Agent]:
         return self._definitions.agents
+
+    @property
+    def _default_agent(self) -> str:
+        named = self._definitions.tenant.settings.default_agent
+        return named if named in self._agents else next(iter(self._agents))
 
     # The stages.
 
@@ -192,6 +198,12 @@ class Route:
             options=call.options,
             name=call.asked,
         )
+
+    async def _courtesy(self, whole: Score, parts: list[Score]) -> Decision | None:
+        """Hello, thanks and goodbye are nobody's matter in particular: no model is asked whose."""
+        if small_talk(self._message, self._language) is None:
+            return None
+        return self._decision(Stage.DEFAULT, "nothing but courtesy", [self._whole(self._default_agent)])
 
     async def _sticky(self, whole: Score, parts: list[Score]) -> Decision | None:
         """A short follow-up belongs to whoever answered last."""
@@ -281,9 +293,7 @@ class Route:
         return self._clarify(Stage.EMBEDDING, reason, texts.which(titles, self._language), (first, second))
 
     def _default(self, whole: Score) -> Decision:
-        agent = self._definitions.tenant.settings.default_agent
-        if agent not in self._agents:
-            agent = next(iter(self._agents))
+        agent = self._default_agent
         confidence = whole.probabilities.get(agent, 0.0)
         return self._decision(Stage.DEFAULT, "no stage was sure", [Intent(agent, confidence, self._message)], whole)
 

@@ -53,7 +53,7 @@ _ASKING = FILLERS | word_set(
     "something there have has should must may "
     "que cual cuando donde quien como cuanto hay puedo tienen son estan "
     "was wann wo wer wie welche welcher gibt kann konnen haben sind ihr ihre "
-    "quand quel quelle comment combien est-ce peut avez vous votre "
+    "quand quel quelle quels quelles comment combien est-ce puis-je peut-on pouvez-vous peut avez vous votre me "
     "qual quando onde quem quanto posso tem sao "
     "apa apakah kapan bagaimana berapa bisa ada anda"
 )
