@@ -97,9 +97,7 @@ class Gateway:
     def available(self, alias: Alias, *, without: str | None = None) -> Alias:
         """The alias with the targets that can be called here: of configured providers, `without` one of them."""
         targets = tuple(
-            target
-            for target in alias.targets
-            if target.provider in self._providers and target.provider != without
+            target for target in alias.targets if target.provider in self._providers and target.provider != without
         )
         return msgspec.structs.replace(alias, targets=targets)
 
