@@ -21,6 +21,7 @@ import psutil
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import servers
+from benchmarks.machine import machine
 from benchmarks.processes import NotStarted, clean_environment, free_port, pss_mib, rss_mib, stop, wait_until_ready
 from benchmarks.report import arguments, table, write
 
@@ -116,7 +117,7 @@ def main() -> None:
     parser = arguments("first_chat", __doc__ or "")
     parser.add_argument("--repository", type=Path, default=REPOSITORY, help="what is cloned: its last commit")
     parser.add_argument("--settle", type=float, default=30.0, help="seconds before idle memory is read")
-    given = parser.parse_args()
+    given, where = parser.parse_args(), machine()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frontdesk-first-")))
         progress = stack.enter_context(
@@ -155,7 +156,7 @@ def main() -> None:
         "second_start_said_s": said_s, "second_steps_s": second_steps, "second_answer_s": second_answer_s,
         "idle": idle, "after_answer": after_answer, "answer": answer["text"][:200],
     }  # fmt: skip
-    write("first_chat", given.out, results, "From a clean clone to the first answer", report(results))
+    write("first_chat", given.out, where, results, "From a clean clone to the first answer", report(results))
 
 
 def asked(url: str) -> tuple[float, dict[str, Any]]:

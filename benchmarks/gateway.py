@@ -21,6 +21,7 @@ from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.load import percentile
+from benchmarks.machine import machine
 from benchmarks.postgres import postgres
 from benchmarks.processes import NotStarted
 from benchmarks.report import arguments, table, write
@@ -85,7 +86,7 @@ async def main() -> None:
     parser = arguments("gateway", __doc__ or "")
     parser.add_argument("--calls", type=int, default=3000, help="plain calls of each kind")
     parser.add_argument("--repeat", type=int, default=5, help="rounds; medians are reported")
-    given = parser.parse_args()
+    given, where = parser.parse_args(), machine()
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place:
         folder = Path(place)
         with servers.model(folder) as model, Progress(transient=True) as progress:
@@ -99,7 +100,7 @@ async def main() -> None:
         "added_us_per_token": {length: round(us(streamed, length), 2) for length in LENGTHS},
         "added_us_per_further_token": further_us(streamed),
     }  # fmt: skip
-    write("gateway", given.out, results, "What the gateway adds to a call", report(results))
+    write("gateway", given.out, where, results, "What the gateway adds to a call", report(results))
 
 
 @asynccontextmanager

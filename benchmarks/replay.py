@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import servers
 from benchmarks.load import percentile
+from benchmarks.machine import machine
 from benchmarks.processes import rss_mib
 from benchmarks.report import arguments, table, write
 
@@ -134,7 +135,7 @@ async def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder with sgd/ and mts_dialog/")
     parser.add_argument("--dialogues", type=int, default=None, help="only so many of each kind")
     parser.add_argument("--server-log", type=Path, default=None, help="keep the server's log there")
-    given = parser.parse_args()
+    given, where = parser.parse_args(), machine()
     dialogues = {
         "sgd": list(sgd(given.data))[: given.dialogues],
         "mts_dialog": list(mts(given.data, MTS_DIALOGUES))[: given.dialogues],
@@ -174,7 +175,7 @@ async def main() -> None:
         "errors": dict(seen.errors), "faults": seen.faults[:20], "faults_count": len(seen.faults),
         "server_rss_mib": {"before": before, "after": after},
     }  # fmt: skip
-    write("replay", given.out, results, "Real dialogues through the server", report(results))
+    write("replay", given.out, where, results, "Real dialogues through the server", report(results))
     if seen.faults or seen.errors:
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.machine import machine, sentence
+from benchmarks.machine import sentence
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,8 +20,8 @@ def arguments(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def write(name: str, out: Path, results: dict[str, object], title: str, body: str) -> None:
-    where = machine()
+def write(name: str, out: Path, where: dict[str, object], results: dict[str, object], title: str, body: str) -> None:
+    """`where`: `machine()`, taken before the measurement."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"name": name, "machine": where} | results, indent=1, default=str) + "\n")
     text = f"# {title}\n\n<!-- made by `make bench-{name}` -->\n\n{sentence(where)}\n\n{body.strip()}\n"

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.load import Load, Plan, load
+from benchmarks.machine import machine
 from benchmarks.mock_llm import LAST_WORD
 from benchmarks.postgres import Postgres, postgres
 from benchmarks.processes import NotStarted, rss_mib
@@ -105,7 +106,7 @@ async def main() -> None:
     parser.add_argument("--servers", default=f"{YARDSTICK},floor,byhand,{OURS}", help="which, in this order")
     parser.add_argument("--repeat", type=int, default=3, help="rounds; medians are reported")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of turns")
-    given = parser.parse_args()
+    given, where = parser.parse_args(), machine()
     names, missing, idle = given.servers.split(","), dict[str, str](), dict[str, float]()
     rounds: dict[str, dict[str, list[Round]]] = {name: {scenario.name: [] for scenario in SCENARIOS} for name in names}
     facts: dict[str, Any] = {}
@@ -142,7 +143,7 @@ async def main() -> None:
         "repeat": given.repeat, "medians": medians, "ratios": ratios(medians), "idle_rss_mib": idle, "facts": facts,
         "missing": missing, "rounds": msgspec.to_builtins(rounds),
     }  # fmt: skip
-    write("turn", given.out, results, "What a turn costs", report(medians, idle, facts, missing, given.repeat))
+    write("turn", given.out, where, results, "What a turn costs", report(medians, idle, facts, missing, given.repeat))
 
 
 def median(rounds: list[Round]) -> dict[str, float]:
