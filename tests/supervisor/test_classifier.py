@@ -201,7 +201,7 @@ def test_scores_of_examples_left_out_are_those_of_a_classifier_without_them(monk
     vectors, grams_there = random_vectors(40), grams_of(texts)
     targets = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
     chosen = np.arange(20)  # landmarks stay the same whichever example is left out of learning
-    landmarks = Landmarks(vectors[chosen], *index(grams_there[:20], grams_there, 1))
+    landmarks = Landmarks(vectors[chosen], 2.5, *index(grams_there[:20], grams_there, 1))
 
     def machine(rows: np.ndarray) -> object:
         # The kernel among landmarks is read from the first rows: they are there whatever is left out.
@@ -222,11 +222,7 @@ def test_more_examples_than_landmarks_are_spread_over_the_labels(monkeypatch: py
         (f"{label} number {place}", label) for label, size in (("a", 80), ("b", 15), ("c", 9)) for place in range(size)
     ]
     body = fitted(order_of(examples, random_vectors(len(examples))))
-    assert np.bincount(body.example_labels).tolist() == [11, 10, 9] or sorted(np.bincount(body.example_labels)) == [
-        9,
-        10,
-        11,
-    ]
+    assert sorted(np.bincount(body.example_labels)) == [9, 10, 11]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +243,7 @@ def test_bytes_that_are_no_classifier_are_refused(damage: Callable[[bytes], byte
         Classifier.load(damage(body))
 
 
-@given(place=st.integers(0, 11), junk=st.binary(max_size=40))
+@given(place=st.integers(0, 12), junk=st.binary(max_size=40))
 def test_a_body_with_a_part_replaced_is_refused_or_answers(place: int, junk: bytes) -> None:
     examples = EXAMPLES[:6]
     parts = msgspec.msgpack.decode(msgspec.msgpack.encode(fitted(order_of(examples, random_vectors(6)))))

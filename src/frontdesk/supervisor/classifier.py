@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from frontdesk.embedding import DIMENSIONS, Vectors
 from frontdesk.supervisor.landmarks import Floats, Landmarks, grams_of
 
-FORMAT = 1
+FORMAT = 2
 BEST, NEAREST = 5, 5
 COMPARED = 3  # nearest examples, in closeness
 SCOPE_SLOPE = 9.0
+DOUBT = 0.02  # of any label: even what is perfectly clear to the classifier is sometimes meant otherwise
 AT_LEAST = 0.02  # of `independent`: what is less likely is left out
 MOST_BYTES = 64 * 2**20  # unpacked
 
@@ -39,7 +40,7 @@ class Scored(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True):
     """From scores to probabilities."""
 
-    one: float  # softmax(one * scores)
+    one: float  # softmax(one * scores), less DOUBT
     several: tuple[float, float]  # sigmoid(a * score + b)
     scope: float  # the closeness that is as likely out of scope as in it
 
@@ -52,6 +53,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
     examples: tuple[str, ...]  # the landmarks' texts
     example_labels: tuple[int, ...]  # the first label of each; -1 for an example of none
     calibration: Calibration
+    sharpness: float  # of the landmarks' likeness
     vectors: bytes  # int8 (landmarks, 384)
     weights: bytes  # float16 (landmarks, labels)
     hashes: bytes  # uint32
@@ -83,7 +85,7 @@ class Classifier:
         counts = _array(body.counts, np.uint8, len(rows))
         if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
             raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
-        self._landmarks = Landmarks(vectors, hashes, idf, starts, rows, counts)
+        self._landmarks = Landmarks(vectors, body.sharpness, hashes, idf, starts, rows, counts)
         # Whom an example of no label resembles is no nearer to what the labels are for.
         self._labelled = np.flatnonzero(np.array(body.example_labels, np.int64) >= 0)
 
@@ -122,7 +124,7 @@ class Classifier:
         if not self.labels:
             return Scored({}, 0.0, nearest)
         one = self._calibration.one * (scores - scores.max())
-        shares = np.exp(one) / np.exp(one).sum()
+        shares = (1 - DOUBT) * np.exp(one) / np.exp(one).sum() + DOUBT / len(self.labels)
         several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
         beyond = closeness(scores[None], cosines[None, self._labelled]) - self._calibration.scope
         likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]

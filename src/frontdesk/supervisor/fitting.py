@@ -21,6 +21,9 @@ from frontdesk.supervisor.landmarks import Floats, Grams, Landmarks, grams_of, i
 
 MOST_LANDMARKS = 3072
 RIDGE = 0.15
+# Of likeness. Labels that exclude one another are told apart by the nearest examples; labels that combine in one text
+# by what each adds to it: examples whose labels combine otherwise are further, and have to count.
+SHARP, FLAT = 2.5, 1.0
 # Keeps the landmarks' kernel invertible when examples are nearly the same.
 JITTER = 1e-3
 # N-grams of one example alone say nothing of others; with few examples they are all there is.
@@ -39,11 +42,16 @@ PRIOR_EXAMPLES = 10  # that PRIOR_ONE and PRIOR_SIBLING count for
 # out of scope. This share of its closeness divides best, and the same on CLINC150 with 5, 10, 30 and 100 examples a
 # label: eight to nine in ten of what is out of scope fall below, one or two in a hundred of what was right.
 DIVIDE = 0.8
+# Examples of no label tell where the boundary is themselves: so many of them fall below it.
+STRANGERS_BELOW = 0.92
+SIBLINGS_COUNT = 50  # strangers
 
 
 def fitted(order: Order) -> Body:
     if not order.texts:
-        return Body(FORMAT, (), (), (), Calibration(PRIOR_ONE, PRIOR_SEVERAL, DIVIDE * PRIOR_SIBLING), *[b""] * 7)
+        return Body(
+            FORMAT, (), (), (), Calibration(PRIOR_ONE, PRIOR_SEVERAL, DIVIDE * PRIOR_SIBLING), SHARP, *[b""] * 7
+        )
     labels = tuple(sorted({label for several in order.labels for label in several}))
     vectors = np.frombuffer(order.vectors, np.float32).reshape(len(order.texts), DIMENSIONS)
     targets = np.zeros((len(order.texts), len(labels)), np.float32)
@@ -55,7 +63,8 @@ def fitted(order: Order) -> Body:
     grams = grams_of(order.texts)
     rounded = _rounded(vectors[chosen])
     parts = index([grams[place] for place in chosen], grams, RARE if len(grams) >= MANY else 1)
-    landmarks = Landmarks(_lengthened(rounded), *parts)
+    sharpness = FLAT if any(len(several) > 1 for several in order.labels) else SHARP
+    landmarks = Landmarks(_lengthened(rounded), sharpness, *parts)
 
     machine = _Machine(landmarks, chosen, grams, vectors, targets)
     hashes, idf, starts, rows, counts = parts
@@ -65,6 +74,7 @@ def fitted(order: Order) -> Body:
         examples=tuple(order.texts[place] for place in chosen),
         example_labels=tuple(int(first[place]) for place in chosen),
         calibration=_calibration(machine, vectors, targets, first),
+        sharpness=sharpness,
         vectors=rounded.tobytes(),
         weights=machine.weights.astype(np.float16).tobytes(),
         hashes=hashes.tobytes(),
@@ -125,7 +135,7 @@ def _calibration(machine: _Machine, vectors: Vectors, targets: Floats, first: ND
     return Calibration(
         one=_sharpness(scores[told], targets[told]),
         several=_sloped(scores[told | (first < 0)], targets[told | (first < 0)]),
-        scope=_boundary(machine, vectors, first),
+        scope=_boundary(machine, vectors, scores, first),
     )
 
 
@@ -158,20 +168,26 @@ def _sloped(scores: Floats, targets: Floats) -> tuple[float, float]:
     return float(slope), float(constant)
 
 
-def _boundary(machine: _Machine, vectors: Vectors, first: NDArray[np.int64]) -> float:
+def _boundary(machine: _Machine, vectors: Vectors, scores: Floats, first: NDArray[np.int64]) -> float:
     """How close to the examples a text is that is as likely out of scope as in it."""
     labels = np.unique(first[first >= 0])
     labelled = vectors[first >= 0]
     siblings = []
     for label in labels if len(labels) > 1 else ():
         block = np.flatnonzero(first == label)
-        scores, cosines = machine.left_out(block), vectors[block] @ labelled.T
-        scores[:, label] = 0
+        others, cosines = machine.left_out(block), vectors[block] @ labelled.T
+        others[:, label] = 0
         cosines[:, first[first >= 0] == label] = -1
-        siblings.append(closeness(scores, cosines))
+        siblings.append(closeness(others, cosines))
     count = sum(len(some) for some in siblings)
     median = float(np.median(np.concatenate(siblings))) if count else 0.0
-    return DIVIDE * (count * median + PRIOR_EXAMPLES * PRIOR_SIBLING) / (count + PRIOR_EXAMPLES)
+    boundary = DIVIDE * (count * median + PRIOR_EXAMPLES * PRIOR_SIBLING) / (count + PRIOR_EXAMPLES)
+    strangers = np.flatnonzero(first < 0)
+    if not len(strangers) or not len(labelled):
+        return boundary
+    close = closeness(scores[strangers], vectors[strangers] @ labelled.T)
+    told = float(np.quantile(close, STRANGERS_BELOW))
+    return (SIBLINGS_COUNT * boundary + len(strangers) * told) / (SIBLINGS_COUNT + len(strangers))
 
 
 def _logistic(features: NDArray[np.float64], answers: Floats, prior: tuple[float, ...]) -> NDArray[np.float64]:

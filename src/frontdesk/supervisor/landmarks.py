@@ -11,13 +11,12 @@ from frontdesk.supervisor.vectorise import Counts, Hashes, grams
 Floats = NDArray[np.float32]
 Grams = tuple[Hashes, Counts]
 
-# Tuned together on all public sets: how fast likeness falls with distance, and how much spelling counts beside meaning.
-SHARPNESS = 2.5
+# How much spelling counts beside meaning; tuned on all public sets together, like what `fitting` holds.
 SPELLING = 0.2
 
 
 class Landmarks:
-    """`vectors` of the landmarks, and an inverted index of their n-grams.
+    """`vectors` of the landmarks, how fast likeness falls with distance, and an inverted index of their n-grams.
 
     The n-gram `hashes[i]` (sorted) weighs `idf[i]` and occurs in the landmarks `rows[starts[i]:starts[i + 1]]`,
     `counts` times. Serving needs numpy alone.
@@ -26,13 +25,15 @@ class Landmarks:
     def __init__(
         self,
         vectors: Vectors,
+        sharpness: float,
         hashes: Hashes,
         idf: Floats,
         starts: NDArray[np.int64],
         rows: NDArray[np.uint16],
         counts: Counts,
     ) -> None:
-        self.vectors, self.hashes, self.idf = vectors, hashes, idf
+        self.vectors, self.sharpness = vectors, sharpness
+        self.hashes, self.idf = hashes, idf
         self.starts, self.rows, self.counts = starts, rows, counts
         weights = _weight(counts) * np.repeat(idf, np.diff(starts))
         lengths = np.sqrt(np.bincount(rows, weights * weights, minlength=len(vectors)))
@@ -48,7 +49,7 @@ class Landmarks:
     def likeness(self, texts: Sequence[Grams], cosines: Floats) -> Floats:
         """The kernel: meaning and spelling together; shape (texts, landmarks)."""
         spelling = np.stack([self._spelling(text) for text in texts]) if texts else np.zeros_like(cosines)
-        likeness: Floats = np.exp(SHARPNESS * (cosines - 1)) + SPELLING * spelling
+        likeness: Floats = np.exp(self.sharpness * (cosines - 1)) + SPELLING * spelling
         return likeness
 
     def _spelling(self, text: Grams) -> Floats:
