@@ -19,6 +19,7 @@ FILES = {
 slug: desk
 name: Note Desk
 default_agent: clerk
+requests_per_minute: 100000
 emergency:
   texts: {en: Call 112.}
 """,
@@ -105,7 +106,7 @@ class Desk:
 
 def noting(request: VendorRequest, *, delay_s: float = 0.0) -> Reply:
     """Notes each line of what the user wrote, then says so. Says the same whenever it is asked the same."""
-    if "write_note" not in request.tools or request.results:
-        return Reply("All written down, thank you.", delay_s=delay_s)
     lines = [line for line in request.user.splitlines() if line.startswith("note ")]
+    if not lines or request.results:
+        return Reply("All written down, thank you.", delay_s=delay_s)
     return Reply(tool_calls=[ToolUse("write_note", {"text": line}) for line in lines], delay_s=delay_s)
