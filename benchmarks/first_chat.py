@@ -73,7 +73,7 @@ class Start:
     def steps(self) -> dict[str, float]:
         """Seconds of each step up to the address."""
         marks = [(moment, name) for moment, line in self.lines for pattern, name in STEPS if pattern.search(line)]
-        seconds = {"make, environment": marks[0][0]} if marks else {}
+        seconds = {"make, imports": marks[0][0]} if marks else {}
         for (moment, name), (following, _) in pairwise(marks):
             seconds[name] = seconds.get(name, 0.0) + following - moment
         return seconds
