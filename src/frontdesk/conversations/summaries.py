@@ -41,6 +41,8 @@ class Summaries:
         """None when too little has fallen out."""
         conversation_id = UUID(event.key)
         window = (await self._definitions.at(event.tenant_id, 0)).tenant.settings.window_messages
+        if max(event.payload.get("in_reply_to", ()), default=0) + 1 - window < PORTION:
+            return None  # most conversations are short: nothing to look up
         async with self._db.scope(event.tenant_id) as scope:
             state = await summary_state(scope, conversation_id)
             if state is None:
@@ -60,6 +62,5 @@ class Summaries:
         new = [Message(_ROLES[message.author], message.body.content) for message in fallen if message.body.content]
         return Derived(conversation_id, summarise(old, new), fallen[-1].seq)
 
-    async def apply(self, scope: TenantScope, event: Event, derived: Derived | None) -> None:
-        if derived is not None:
-            await put_summary(scope, self._sealed, derived.conversation_id, derived.summary, derived.up_to)
+    async def apply(self, scope: TenantScope, event: Event, derived: Derived) -> None:
+        await put_summary(scope, self._sealed, derived.conversation_id, derived.summary, derived.up_to)

@@ -1,6 +1,7 @@
 """The one loop that all consumers share: order, retries, dead letters, positions, counts."""
 
 import asyncio
+from time import monotonic
 from typing import Any, Protocol  # what a consumer derives is its own type
 from uuid import UUID
 
@@ -18,6 +19,8 @@ POLL_S = 5.0
 LEASE_S = 30.0
 TRIES = 3
 RETRY_S = 0.2
+# What is written within this time is read at once: a reader is no part of a turn, it must not slow it down.
+COALESCE_S = 0.05
 
 log = structlog.get_logger()
 
@@ -31,7 +34,9 @@ class Consumer(Protocol):
     @property
     def topics(self) -> tuple[str, ...]: ...
 
-    async def derive(self, event: Event) -> Any: ...
+    async def derive(self, event: Event) -> Any:
+        """None when the event has no effect: nothing is written for it."""
+        ...
 
     async def apply(self, scope: TenantScope, event: Event, derived: Any) -> None:
         """In the transaction that moves the group's position: both happen or neither."""
@@ -54,6 +59,9 @@ class ConsumerLoop:
         self._wakeups = wakeups
         self._worker = worker
         self._metrics = metrics
+        # Where we are, as long as the group is ours; beyond the stored position by events that had no effect.
+        self._position: Position | None = None
+        self._renew_at = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -62,30 +70,38 @@ class ConsumerLoop:
             try:
                 caught_up = await self._read_batch()
             except DatabaseUnavailable as error:
+                self._position = None
                 await asyncio.sleep(error.retry_after or 1.0)
                 continue
             except Lost:
-                caught_up = True
+                self._position, caught_up = None, True
             if caught_up:
                 await self._wakeups.wait(seen, POLL_S)
+                await asyncio.sleep(COALESCE_S)
 
     async def _read_batch(self) -> bool:
-        """Handles the next events; True when there is nothing more."""
-        group = self._consumer.group
-        position = await self._events.claim(group, self._worker, LEASE_S)
+        """Handles the next events; True when there is nothing more, or the group is another worker's."""
+        position = await self._ours()
         if position is None:
             return True
         batch = await self._events.after(position, self._consumer.topics, BATCH)
-        passed: Position | None = None  # beyond events that are not for us, moved along with the next effect
         for position, event in batch:
-            if event is None:
-                passed = position
-            else:
+            if event is not None:
                 await self._handle(position, event)
-                passed = None
-        if passed is not None and not await self._events.move(group, self._worker, passed, LEASE_S):
-            raise Lost
+            self._position = position
         return len(batch) < BATCH
+
+    async def _ours(self) -> Position | None:
+        """Keeps the lease, and the position with it, some times a minute instead of with every event."""
+        if self._position is not None and monotonic() < self._renew_at:
+            return self._position
+        if self._position is not None:
+            if not await self._events.move(self._consumer.group, self._worker, self._position, LEASE_S):
+                raise Lost
+        else:
+            self._position = await self._events.claim(self._consumer.group, self._worker, LEASE_S)
+        self._renew_at = monotonic() + LEASE_S / 3
+        return self._position
 
     async def _handle(self, position: Position, event: Event) -> None:
         """Bounded tries, then the dead letters: one bad event holds nobody up."""
@@ -93,6 +109,8 @@ class ConsumerLoop:
         for attempt in range(1, TRIES + 1):
             try:
                 derived = await self._consumer.derive(event)
+                if derived is None:
+                    return
                 async with self._db.scope(event.tenant_id) as scope:
                     if not await move_in(scope, group, self._worker, position, LEASE_S):
                         raise Lost

@@ -10,6 +10,7 @@ from frontdesk.events.wakeups import Wakeups
 
 BATCH = 500
 POLL_S = 1.0
+COALESCE_S = 0.02
 
 
 async def follow(
@@ -30,3 +31,4 @@ async def follow(
                 on_event(event)
         if len(batch) < BATCH:
             await wakeups.wait(seen, POLL_S)
+            await asyncio.sleep(COALESCE_S)

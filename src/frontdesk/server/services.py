@@ -204,16 +204,18 @@ async def running(services: Services) -> AsyncIterator[None]:
         "wakeups": services.wakeups.run,
         "housekeeping": services.housekeeping.run,
         "summaries": services.summaries.run,
-        "tail": partial(
+    }
+    if services.embedded is not None:
+        parts["embedded"] = services.embedded.keep_running
+    else:
+        # What other processes end, this one's listeners hear of by the log; its own they hear of directly.
+        parts["tail"] = partial(
             follow,
             services.events,
             services.wakeups,
             ("turns", "conversations.state"),
             lambda event: services.live.touched(UUID(event.key)),
-        ),
-    }
-    if services.embedded is not None:
-        parts["embedded"] = services.embedded.keep_running
+        )
     tasks = [asyncio.create_task(_kept(name, run), name=name) for name, run in parts.items()]
     try:
         yield
