@@ -11,7 +11,7 @@ import { Welcome } from "./welcome.js";
 /** @import { Open } from "./answer.js" */
 
 const NEAR_PX = 80; // so near the end counts as being there
-const ALARM_GAP_PX = 12;
+const ALARM_GAP_PX = 20; // below the header, where lines fade
 
 /**
  * @typedef {object} Actions
