@@ -67,7 +67,12 @@ BEGIN
     IF in_join THEN
         UPDATE turns AS t
            SET seqs = t.seqs || c.last_seq
-         WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation AND t.state = 'accepted'
+         WHERE t.tenant_id = in_tenant
+           AND t.id = (SELECT w.id  -- the last: several wait where joining was off until now
+                         FROM turns AS w
+                        WHERE w.tenant_id = in_tenant AND w.conversation_id = in_conversation AND w.state = 'accepted'
+                        ORDER BY w.seqs[1] DESC
+                        LIMIT 1)
         RETURNING t.id INTO turn;
     END IF;
     IF turn IS NULL THEN
