@@ -20,6 +20,7 @@ _UNAVAILABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,  # a connection that is used while its server's last words are being read
 )
 _UNAVAILABLE_TEXTS = (
     "connection was closed",
@@ -167,7 +168,7 @@ async def _roll_back(connection: Any) -> None:
     """A connection that can't be rolled back must not go back to the pool inside a transaction."""
     try:
         await connection.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError):
         with suppress(asyncpg.InterfaceError):  # one that was lost has left the pool already
             connection.terminate()
 
