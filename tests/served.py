@@ -104,6 +104,14 @@ class Served:
                     return history
                 await asyncio.sleep(0.05)
 
+    async def said_line(self, words: str, timeout_s: float = 30.0) -> str:
+        """The first line of its output that has these words, once it is there."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                if line := next((line for line in self.said if words in line), None):
+                    return line
+                await asyncio.sleep(0.05)
+
     async def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
