@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test check format lock clean crash bench-% eval-%
+.PHONY: help serve test check format lock clean crash pictures
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,13 @@ check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PYTHON) scripts/settings_reference.py --check && $(PYTHON) scripts/check_docs.py
+	@scripts/check_page
+
+pictures: $(VENV)/.dev ## take the documentation's screenshots again
+	$(PYTHON) scripts/screenshots.py
+
+crash: $(VENV)/.dev ## kill servers under load: make crash [KILLS=1000]
+	$(PYTHON) -m tests.crash $(if $(KILLS),--kills $(KILLS))
 
 format: $(VENV)/.dev ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

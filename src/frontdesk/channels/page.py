@@ -27,11 +27,18 @@ _PAGE_HEADERS = {
 }
 
 
+class PageDefinitions(msgspec.Struct, frozen=True):
+    """What the page shows of a tenant's definitions: whether the built-in model answers alone, agents' titles by name."""
+
+    is_local: bool
+    titles: dict[str, str]
+
+
 def build_router(
     knowledge: Knowledge, tenant_named: TenantNamed, default_tenant: Callable[[], Awaitable[Tenant]],
-    is_local: Callable[[Tenant], Awaitable[bool]],
+    definitions_of: Callable[[Tenant], Awaitable[PageDefinitions]],
 ) -> APIRouter:  # fmt: skip
-    """`is_local` says whether a tenant's answers come from the built-in model alone."""
+
     router = APIRouter(tags=["page"])
 
     @router.get("/", include_in_schema=False)
@@ -69,13 +76,15 @@ def build_router(
         return await _about(await default_tenant())
 
     async def _about(found: Tenant) -> Response:
+        defined = await definitions_of(found)
         body = {
             "slug": found.slug,
             "name": found.name,
             "greeting": found.settings.greeting,
             "suggestions": found.settings.suggestions,
             "languages": found.settings.languages,
-            "local": await is_local(found),
+            "local": defined.is_local,
+            "agents": defined.titles,
             "version": version("frontdesk"),
         }
         return Response(dumps(body), media_type="application/json")

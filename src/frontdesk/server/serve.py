@@ -144,18 +144,19 @@ def web_application(services: Services) -> ASGIApp:
     errors = ErrorRenderer(SystemClock(), hide_details=settings.env == "production")
     chat = http.Chat(services.conversations, metrics, errors.failure)
 
-    async def is_local(tenant: Tenant) -> bool:
+    async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
         used = {agent.model for agent in definitions.agents.values()}
         targets = {
             target.provider for alias in definitions.aliases.values() if alias.name in used for target in alias.targets
         }
-        return not (targets - {LOCAL}) & set(services.providers.by_name)
+        is_local = not (targets - {LOCAL}) & set(services.providers.by_name)
+        return page.PageDefinitions(is_local, {agent.name: agent.title for agent in definitions.agents.values()})
 
     routers = [
         http.build_router(chat, directory.named),
         http.build_short_router(chat, directory.default),
-        page.build_router(services.knowledge, directory.named, directory.default, is_local),
+        page.build_router(services.knowledge, directory.named, directory.default, definitions_of),
     ]
     return build_app(
         routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins, settings.hosts
