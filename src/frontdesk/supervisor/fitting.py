@@ -43,7 +43,7 @@ PRIOR_EXAMPLES = 10  # that PRIOR_ONE and PRIOR_SIBLING count for
 # label: eight to nine in ten of what is out of scope fall below, one or two in a hundred of what was right.
 DIVIDE = 0.8
 # Examples of no label tell where the boundary is themselves: so many of them fall below it.
-STRANGERS_BELOW = 0.92
+STRANGERS_BELOW = 0.9
 SIBLINGS_COUNT = 50  # strangers
 
 
