@@ -28,7 +28,7 @@ _PAGE_HEADERS = {
 
 
 class PageDefinitions(msgspec.Struct, frozen=True):
-    """What the page shows of a tenant's definitions: whether the built-in model answers alone, agents' titles by name."""
+    """What the page shows of a tenant: whether the built-in model answers alone, and agents' titles by name."""
 
     is_local: bool
     titles: dict[str, str]
