@@ -67,7 +67,7 @@ class Postgres:
                 await self.value(f"ALTER SYSTEM RESET {name}")
             await self.value("SELECT pg_reload_conf()")
             for entry in log.read_bytes()[before:].decode(errors="replace").split(_MARK):
-                if (found := _EXECUTED.search(entry)) and "SYSTEM" not in found[1]:
+                if (found := _EXECUTED.search(entry)) and "SYSTEM" not in found[1] and "reload" not in found[1]:
                     counts[statement_name(found[1])] += 1
 
     async def wal_bytes(self) -> int:
