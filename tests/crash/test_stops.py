@@ -167,12 +167,12 @@ async def test_sigterm_hands_a_turn_that_takes_too_long_over_within_ten_seconds_
 ) -> None:
     session_id = str(uuid.uuid4())
     held = Held(vendor)
-    async with serving(desk.data, desk.environment) as served:
+    async with serving(desk.data, desk.environment | {"FRONTDESK_TURNS__STOP_S": "5"}) as served:
         accepted = await say(served, "note one", session_id, "messages")
         await held.reached()
         begun = monotonic()
         assert await served.stop() == 0
-        assert monotonic() - begun < 10 * PATIENCE
+        assert monotonic() - begun < 10
     assert postmaster(desk.data / "postgres") is None
     held.let_go()
     async with serving(desk.data, desk.environment) as served:
@@ -250,6 +250,3 @@ async def test_a_client_that_leaves_in_mid_stream_finds_the_answer_in_the_histor
         assert answer["content"] == "One two three four five six."
         assert answer["metadata"]["usage"]["llm_calls"] == 1
         assert not vendor.gone.is_set()
-
-
-PATIENCE = float(os.environ.get("PATIENCE", "1"))  # for machines that do much else
