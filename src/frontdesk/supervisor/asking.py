@@ -81,8 +81,8 @@ def schema(names: Sequence[str]) -> dict[str, Any]:
 def verdict_of(text: str, definitions: Definitions) -> Verdict | None:
     """None for what is not of the form. Agents that the tenant does not have are dropped, whoever named them."""
     try:
-        verdict = msgspec.json.decode(text, type=Verdict)
-    except msgspec.MsgspecError:
+        verdict = msgspec.json.decode(text.encode(), type=Verdict)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):  # lone surrogates, a thousand brackets
         return None
     known: dict[str, Named] = {}
     for named in verdict.intents:

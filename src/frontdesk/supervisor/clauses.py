@@ -17,7 +17,7 @@ MOST_PARTS = 6
 
 
 def clauses(text: str) -> list[str]:
-    """At most MOST_PARTS parts, in order; together they are the whole message. One part when nothing divides it."""
+    """At most MOST_PARTS parts, in order: the message without the words that join them. One when nothing divides it."""
     parts: list[str] = []
     for sentence in _SENTENCES.split(text):
         if sentence.strip():
