@@ -62,7 +62,7 @@ $(VENV)/bin/python: | $(UV)
 	@$(UV) venv --quiet --allow-existing --python python3 $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@if [ -e $(VENV)/.dev ] && [ $(VENV)/.dev -nt requirements.lock ]; then touch $@; else \
+	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory $(VENV)/.dev && touch $@; else \
 	  echo "frontdesk: installing $$(grep -c '==' requirements.lock) packages" && \
 	  $(UV) pip sync --quiet --python $(PYTHON) --require-hashes --compile-bytecode requirements.lock && \
 	  $(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable . && touch $@; fi

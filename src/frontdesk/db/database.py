@@ -127,10 +127,11 @@ class Database:
 
     @asynccontextmanager
     async def listening(self, channel: str, on_notice: Callable[[str], None]) -> AsyncIterator[Any]:
-        """A connection that listens on `channel` while the context lasts; `on_notice` gets each payload."""
+        """A connection that listens on `channel` while the context lasts; `on_notice` gets what others send there."""
 
-        def heard(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
-            on_notice(payload)
+        def heard(own: Any, pid: int, _channel: str, payload: str) -> None:
+            if pid != own.get_server_pid():
+                on_notice(payload)
 
         with _translated():
             async with self._connection() as connection:

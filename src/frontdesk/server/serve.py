@@ -31,6 +31,7 @@ from frontdesk.server.services import Services, built, running
 log = structlog.get_logger()
 
 KEEP_ALIVE_S = 30
+BACKLOG = 2048
 # Beyond the worker's own time to finish: for the last bytes of streams.
 LAST_BYTES_S = 1
 
@@ -74,6 +75,7 @@ async def serve(settings: Settings, say: Say) -> None:
                 checking = asyncio.create_task(tell_providers(services, say))
                 host, port = listening.getsockname()[:2]
                 memory.give_back()
+                listening.listen(BACKLOG)  # so that who reads "Ready" is never refused; uvicorn takes it over
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
                 say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
                 log.info("server.ready", address=address, env=settings.env)
