@@ -4,10 +4,19 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """Not pytest's own folder: its parent is closed to the user that the embedded database runs as under root."""
+    with tempfile.TemporaryDirectory(prefix="frontdesk-cli-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -23,19 +32,19 @@ def test_version() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, version("frontdesk"))
 
 
-def test_a_public_address_is_refused_with_the_reason(tmp_path: Path) -> None:
-    done = run("serve", "--host", "0.0.0.0", "--data", str(tmp_path))
+def test_a_public_address_is_refused_with_the_reason(data: Path) -> None:
+    done = run("serve", "--host", "0.0.0.0", "--data", str(data))
     assert done.returncode == 1
     assert "loopback" in done.stderr or "127.0.0.1, ::1 or localhost only" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+def test_a_taken_port_is_told_at_once(data: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = run("serve", "--port", str(port), "--data", str(tmp_path))
+        done = run("serve", "--port", str(port), "--data", str(data))
     assert done.returncode == 1
     assert f"127.0.0.1:{port} can't be used" in done.stderr
     assert "--port or FRONTDESK_PORT" in done.stderr
@@ -48,40 +57,40 @@ def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
         ("mysql://x", "is not a PostgreSQL URL"),
     ],
 )
-def test_a_wrong_database_url_is_told(tmp_path: Path, url: str, what: str) -> None:
-    done = run("migrate", "--data", str(tmp_path), FRONTDESK_DATABASE_URL=url)
+def test_a_wrong_database_url_is_told(data: Path, url: str, what: str) -> None:
+    done = run("migrate", "--data", str(data), FRONTDESK_DATABASE_URL=url)
     assert done.returncode == 1
     assert what in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_example_is_told_with_those_there_are(tmp_path: Path) -> None:
-    done = run("serve", "--port", "0", "--data", str(tmp_path), FRONTDESK_EXAMPLE="hospital")
+def test_an_unknown_example_is_told_with_those_there_are(data: Path) -> None:
+    done = run("serve", "--port", "0", "--data", str(data), FRONTDESK_EXAMPLE="hospital")
     assert done.returncode == 1
     assert "there is no example 'hospital'. Known: clinic" in done.stderr
 
 
-def test_migrate_twice_and_doctor_on_a_fresh_directory(tmp_path: Path) -> None:
+def test_migrate_twice_and_doctor_on_a_fresh_directory(data: Path) -> None:
     for _ in range(2):
-        done = run("migrate", "--data", str(tmp_path))
+        done = run("migrate", "--data", str(data))
         assert (done.returncode, done.stderr.count("up to date.")) == (0, 1)
-    done = run("doctor", "--data", str(tmp_path))
+    done = run("doctor", "--data", str(data))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout
     for what in ("python", "data directory", "database", "embedding model", "providers"):
         assert f"ok   {what}" in done.stdout
 
 
-def test_a_key_file_that_others_may_read_stops_the_start(tmp_path: Path) -> None:
-    key = tmp_path / "keys"
+def test_a_key_file_that_others_may_read_stops_the_start(data: Path) -> None:
+    key = data / "keys"
     key.write_text("x")
     key.chmod(0o644)
-    done = run("serve", "--port", "0", "--data", str(tmp_path))
+    done = run("serve", "--port", "0", "--data", str(data))
     assert done.returncode == 1
     assert f"chmod 600 {key}" in done.stderr
 
 
-def test_kafka_and_misspelt_variables_are_warned_of(tmp_path: Path) -> None:
-    done = run("migrate", "--data", str(tmp_path), FRONTDESK_KAFKA_SERVERS="127.0.0.1:9092", FRONTDESK_PROT="1")
+def test_kafka_and_misspelt_variables_are_warned_of(data: Path) -> None:
+    done = run("migrate", "--data", str(data), FRONTDESK_KAFKA_SERVERS="127.0.0.1:9092", FRONTDESK_PROT="1")
     assert "FRONTDESK_KAFKA_SERVERS is set, but this version does not use it" in done.stderr
     assert "FRONTDESK_PROT: there is no such setting" in done.stderr

@@ -9,7 +9,9 @@ import base64
 import binascii
 import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -76,15 +78,19 @@ def key_file(path: Path) -> list[bytes]:
 
     Raises SettingsError when others may read it.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{path}: others may read the key file. Run: chmod 600 {path}") from None
-        return parse_keys(path.read_text(), str(path))
-    key = os.urandom(32)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(base64.b64encode(key).decode() + "\n")
+    if not path.exists():
+        _write_new_key(path)
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path}: others may read the key file. Run: chmod 600 {path}")
+    return parse_keys(path.read_text(), str(path))
+
+
+def _write_new_key(path: Path) -> None:
+    """Whole or not at all: written beside, then linked, which fails when another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".keys-") as file:  # mode 600
+        file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return [key]
+        with suppress(FileExistsError):
+            os.link(file.name, path)
