@@ -173,18 +173,29 @@ async def test_next_friday_afternoon_is_understood(clinic: Served, visitor: str)
 
 
 async def test_several_facts_in_one_message_leave_only_what_is_missing(clinic: Served, visitor: str) -> None:
-    day = open_day(THURSDAY)
+    day = spoken(open_day(THURSDAY))
     answers = await clinic.say_all(
-        f"My name is Bob Stone, my phone number is 020 555 0188 and I need a cardiologist on {spoken(day)}",
+        f"My name is Bob Stone, my phone number is 020 555 0188 and I need a cardiologist on {day}",
         "14:30",
         user=visitor,
     )
     assert asked(answers[0]) == ["time"]
-    rest = answers[-1]
-    if asked(rest) == ["name"]:  # said in a part of its own
-        rest = await clinic.chat("Bob Stone", rest["session_id"], visitor)
-    assert "booked" in rest["text"]
-    assert "for Bob Stone" in rest["text"]
+    assert answers[0]["agents"] == ["appointments"]
+    assert f"{day}, 14:30, cardiology (Dr. Sorensen)**, for Bob Stone." in answers[1]["text"]
+
+
+async def test_everything_in_one_message_is_booked_at_once(clinic: Served, visitor: str) -> None:
+    day = spoken(open_day(TUESDAY, 5))
+    answer = await clinic.chat(f"Book me a blood test on {day} at 9:00, I'm Ann Miller, 020 555 0123", user=visitor)
+    assert f"{day}, 09:00, blood test" in answer["text"]
+    assert answer["agents"] == ["appointments"]
+
+
+async def test_a_name_may_come_with_the_number(clinic: Served, visitor: str) -> None:
+    day = spoken(open_day(TUESDAY, 5))
+    answers = await clinic.say_all(f"I need a blood test on {day} at 11:00", "Ann Miller, 020 555 0123", user=visitor)
+    assert asked(answers[0]) == ["name"]
+    assert "booked" in answers[1]["text"]
 
 
 async def test_facts_come_in_any_order(clinic: Served, visitor: str) -> None:

@@ -327,4 +327,6 @@ class Route:
 
 def _tells_of_oneself(text: str, now: datetime, language: str) -> bool:
     """A name or telephone number given: it serves a wish, and is none."""
+    if not any(map(str.isalpha, text)):
+        return True
     return not slots.is_question(text) and bool(slots.extract(_ONESELF, text, now=now, language=language))

@@ -86,10 +86,10 @@ class InputSchema:
         return question
 
     def options(self, parameter: str, language: str | None = None) -> tuple[str, ...]:
-        """The values of an enumeration, to offer; only in their own language, which is that of `x-question`'s first."""
+        """The values of an enumeration, to offer; beside an English question they are English, and for nobody else."""
         schema = self.properties.get(parameter, {})
         questions = schema.get("x-question")
-        if isinstance(questions, Mapping) and language in questions and language != next(iter(questions)):
+        if isinstance(questions, Mapping) and "en" in questions and language != "en" and language in questions:
             return ()
         return tuple(str(option) for option in schema.get("enum", ()))
 

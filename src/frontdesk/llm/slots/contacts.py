@@ -19,6 +19,8 @@ _CALLED = re.compile(
     r"nomor\s+saya)\b[^\d\n]{0,20}$"
 )
 _SHORTEST_CALLED = 7
+# Alone between commas: an order number is rarely written so, a telephone number is.
+_BEFORE_ALONE, _AFTER_ALONE, _SHORTEST_ALONE = re.compile(r"(?:^|[,;\n])\s*$"), re.compile(r"\s*(?:$|[,;\n.])"), 9
 # Where a number without a country code is from, by the contact's language, unless the deployment says it.
 _REGION = {"en": "US", "es": "ES", "de": "DE", "fr": "FR", "pt": "BR", "id": "ID", "it": "IT", "nl": "NL", "hi": "IN"}
 
@@ -45,7 +47,14 @@ def find_phones(text: str, language: str, region: str | None = None, *, asked: b
     for match in _DIGITS.finditer(text):
         written = match.group()
         digits = "".join(char for char in written if char.isdecimal() and char.isascii())
-        is_called = len(digits) >= _SHORTEST_CALLED and _CALLED.search(fold(text[: match.start()]))
-        if (asked or is_called) and 6 <= len(digits) <= 15 and not _DATE.match(written):
+        before = fold(text[: match.start()])
+        is_called = len(digits) >= _SHORTEST_CALLED and _CALLED.search(before)
+        is_alone = (
+            len(digits) >= _SHORTEST_ALONE
+            and before.strip()
+            and _BEFORE_ALONE.search(before)
+            and _AFTER_ALONE.match(text, match.end())
+        )
+        if (asked or is_called or is_alone) and 6 <= len(digits) <= 15 and not _DATE.match(written):
             found.append(Mention(*match.span(), ("+" if written.startswith("+") else "") + digits))
     return found

@@ -38,6 +38,7 @@ _OF_US = re.compile(
 _ALONE = re.compile(
     r"\b(?:just|only)\s+(?:me|myself|for\s+me)\b|\bby\s+myself\b|\balone\b|\bsolo\s+yo\b|\bnur\s+(?:ich|fur\s+mich)\b"
 )
+_SEGMENTS = re.compile(r"\s*[,;\n]\s*(?=\+?[\d(])")
 _NAMED_KINDS = (Kind.PLACE, Kind.TITLE)
 
 
@@ -327,7 +328,8 @@ def _bare_answer(reading: _Reading, slot: Slot) -> None:
     """The asked parameter takes what only an answer may: a bare name or phrase, yes or no, the whole message."""
     text = reading.text.strip()
     if slot.kind is Kind.PERSON:
-        reading.set(slot.name, bare_name(text))
+        # "Ann Miller, 020 555 0199": what is said beside it is for other parameters.
+        reading.set(slot.name, bare_name(text) or bare_name(_SEGMENTS.split(text)[0]))
     elif slot.kind is Kind.BOOLEAN:
         said = yes_or_no(text)
         values = slot.values or {"true": True, "false": False}
