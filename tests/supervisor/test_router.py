@@ -5,13 +5,14 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
 from frontdesk.llm.types import PendingCall
 from frontdesk.supervisor.asking import Named, Verdict
 from frontdesk.supervisor.models import Clarification, Decision, RouteState, Stage
-from frontdesk.supervisor.router import Patterns, Route, Score
+from frontdesk.supervisor.router import SEARCHED, Patterns, Route, Score
 from frontdesk.tools.types import ToolDefinition, ToolKind
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=ZoneInfo("Europe/Berlin"))  # a Wednesday
@@ -64,10 +65,13 @@ async def route(
     state: RouteState = RouteState(),
     verdict: tuple[Verdict, bool] | None = None,
     definitions: Definitions = DEFINITIONS,
+    has_classifier: bool = True,
 ) -> Decision:
     """`scores`: what the classifier says of each text; it is unsure of all others."""
 
-    async def classify(texts: Sequence[str]) -> list[Score]:
+    async def classify(texts: Sequence[str]) -> list[Score] | None:
+        if not has_classifier:
+            return None
         return [(scores or {}).get(text, UNSURE) for text in texts]
 
     async def ask() -> tuple[Verdict, bool] | None:
@@ -117,6 +121,14 @@ async def test_figures_alone_are_no_matter_either() -> None:
     assert chosen(decision) == [("booking", message)]
 
 
+async def test_a_pattern_is_not_looked_for_beyond_what_is_searched() -> None:
+    agents = {**DEFINITIONS.agents, "booking": Agent("booking", "Appointments", "Books.", patterns=("book me",))}
+    definitions = msgspec.structs.replace(DEFINITIONS, agents=agents)
+    near, far = "x" * (SEARCHED - 7) + "book me", "x" * (SEARCHED - 6) + "book me"
+    assert (await route(near, definitions=definitions)).stage is Stage.PATTERN
+    assert (await route(far, definitions=definitions)).stage is not Stage.PATTERN
+
+
 async def test_a_pattern_goes_before_the_classifier() -> None:
     decision = await route("Book me in", {"Book me in": sure("info")})
     assert (decision.stage, chosen(decision)) == (Stage.PATTERN, [("booking", "Book me in")])
@@ -159,6 +171,12 @@ async def test_an_answer_with_a_question_beside_it_goes_to_both() -> None:
     message = "Friday would be good, what does a visit cost?"
     decision = await route(message, {"what does a visit cost?": sure("billing")}, RouteState((DATE_ASKED,)))
     assert chosen(decision) == [("booking", "Friday would be good"), ("billing", "what does a visit cost?")]
+
+
+@pytest.mark.parametrize("message", ["See you Friday and what does it cost without insurance", "Friday", "No idea yet"])
+async def test_without_a_classifier_whoever_asked_gets_the_message(message: str) -> None:
+    decision = await route(message, state=RouteState(pending=(DATE_ASKED,)), has_classifier=False)
+    assert (decision.stage, chosen(decision)) == (Stage.PENDING, [("booking", message)])
 
 
 async def test_giving_up_goes_to_whoever_asked() -> None:

@@ -26,6 +26,8 @@ LEAVES = 0.80
 # Two agents this close to one another, with no model to ask, are put to the contact.
 CLOSE, LEAST = 0.20, 0.30
 FOLLOW_UP_WORDS = 6
+# A tenant's patterns look no further than this into a message.
+SEARCHED = 2_000
 
 _ELLIPTICAL = re.compile(
     r"^(?:and|or|what about|how about|why|when|how so|y|e|por qué|und|oder|warum|et|ou|pourquoi|dan|atau|kenapa|"
@@ -68,15 +70,15 @@ class Patterns:
     def __init__(self) -> None:
         self._compiled: LRUCache[object, list[tuple[str, re.Pattern[str]]]] = LRUCache(256)
 
-    def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
-        """(agent, pattern) of the first that matches."""
+    async def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
+        """(agent, pattern) of the first that matches. Off the event loop: who wrote the patterns is not known here."""
         key = (definitions.tenant.id, definitions.tenant.version)
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = self._compiled[key] = [
                 (agent.name, re.compile(pattern)) for agent in definitions.agents.values() for pattern in agent.patterns
             ]
-        return next(((agent, pattern.pattern) for agent, pattern in compiled if pattern.search(message)), None)
+        return await asyncio.to_thread(_first_match, compiled, message[:SEARCHED]) if compiled else None
 
 
 class Route:
@@ -177,7 +179,7 @@ class Route:
 
     def _others(self, agent: str, whole: Score, parts: list[Score], answering: list[bool]) -> list[Intent]:
         """Other agents' matters in the parts that don't answer what is pending."""
-        scores = parts or [whole]
+        scores = parts or [whole] * len(self._parts)  # one part, or no classifier: then there is nothing to tell
         return [
             Intent(score.best[0], score.best[1], part)
             for part, score, answers in zip(self._parts, scores, answering, strict=True)
@@ -218,7 +220,7 @@ class Route:
         return self._decision(Stage.STICKY, "a short follow-up", [self._whole(last)])
 
     async def _pattern(self, whole: Score, parts: list[Score]) -> Decision | None:
-        found = self._patterns.match(self._message, self._definitions)
+        found = await self._patterns.match(self._message, self._definitions)
         if found is None:
             return None
         agent, pattern = found
@@ -323,6 +325,10 @@ class Route:
             clarification=Clarification(self._message, options),
             language=self._language,
         )
+
+
+def _first_match(compiled: Sequence[tuple[str, re.Pattern[str]]], text: str) -> tuple[str, str] | None:
+    return next(((agent, pattern.pattern) for agent, pattern in compiled if pattern.search(text)), None)
 
 
 def _tells_of_oneself(text: str, now: datetime, language: str) -> bool:
