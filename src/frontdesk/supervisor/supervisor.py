@@ -1,6 +1,7 @@
 """The supervisor as turns see it: the guard, the router with its classifier and model, and fitting the classifier."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -54,9 +55,11 @@ class Supervisor:
         self._languages = languages
         self._clock = clock
         self._patterns = Patterns()
-        # By tenant and version of its definitions; None: the tenant has none.
-        self._classifiers: LRUCache[tuple[UUID, int], Classifier | None] = LRUCache(_TENANTS)
-        self._scores: LRUCache[tuple[UUID, int, str], Score] = LRUCache(_SCORES)
+        # The fingerprint that a version's classifier has; None: it has none, too few agents have examples.
+        self._wanted: LRUCache[tuple[UUID, int], str | None] = LRUCache(_TENANTS)
+        # By tenant and fingerprint; None: damaged.
+        self._classifiers: LRUCache[tuple[UUID, str], Classifier | None] = LRUCache(_TENANTS)
+        self._scores: LRUCache[tuple[UUID, int, bytes], Score] = LRUCache(_SCORES)
         self._hits = metrics.cache.labels("intents", "hit")
         self._misses = metrics.cache.labels("intents", "miss")
 
@@ -93,10 +96,11 @@ class Supervisor:
 
     async def _scored(self, texts: Sequence[str], definitions: Definitions) -> list[Score] | None:
         tenant = definitions.tenant
-        classifier = await self._classifier(definitions)
+        classifier, is_current = await self._classifier(definitions)
         if classifier is None:
             return None
-        known = {text: self._scores.get((tenant.id, tenant.version, text)) for text in texts}
+        keys = {text: (tenant.id, tenant.version, _hash(text)) for text in texts}
+        known = {text: self._scores.get(key) for text, key in keys.items()}
         missing = [text for text, score in known.items() if score is None]
         self._hits.inc(len(texts) - len(missing))
         self._misses.inc(len(missing))
@@ -109,26 +113,45 @@ class Supervisor:
             for text, found in zip(missing, scored, strict=True):
                 # Only agents that still exist: the classifier may be a version behind for a moment.
                 kept = {name: value for name, value in found.probabilities.items() if name in definitions.agents}
-                known[text] = self._scores[tenant.id, tenant.version, text] = Score(kept, found.in_scope)
+                known[text] = fresh = Score(kept, found.in_scope)
+                if is_current:
+                    self._scores[keys[text]] = fresh
         return [score for text in texts if (score := known[text]) is not None]
 
-    async def _classifier(self, definitions: Definitions) -> Classifier | None:
+    async def _classifier(self, definitions: Definitions) -> tuple[Classifier | None, bool]:
+        """The tenant's, and whether it is of these definitions: while theirs is fitted, the one before serves."""
         tenant = definitions.tenant
-        key = (tenant.id, tenant.version)
-        if key not in self._classifiers:
-            async with self._db.scope(tenant.id) as scope:
-                stored = await store.classifier(scope)
-            wanted = fingerprint(examples_of(definitions), self._embedder.name)
-            found = None
-            if stored is not None:
-                try:
-                    found = await asyncio.to_thread(Classifier.load, stored[1])
-                except ClassifierDamaged:
-                    log.error("classifier.damaged", tenant=tenant.slug)
-            if stored is None or stored[0] != wanted:
-                return found  # being fitted: looked up again with the next message
-            self._classifiers[key] = found
-        return self._classifiers[key]
+        wanted = await self._fingerprint(definitions)
+        if wanted is None:
+            return None, True
+        if (tenant.id, wanted) in self._classifiers:
+            return self._classifiers[tenant.id, wanted], True
+        async with self._db.scope(tenant.id) as scope:
+            found = await store.classifier_fingerprint(scope)
+            if found is None:
+                return None, False
+            if (tenant.id, found) in self._classifiers:
+                return self._classifiers[tenant.id, found], found == wanted
+            stored = await store.classifier(scope)
+        if stored is None:
+            return None, False
+        found, body = stored
+        try:
+            classifier = await asyncio.to_thread(Classifier.load, body)
+        except ClassifierDamaged:
+            log.error("classifier.damaged", tenant=tenant.slug)
+            classifier = None
+        self._classifiers[tenant.id, found] = classifier
+        return classifier, found == wanted
+
+    async def _fingerprint(self, definitions: Definitions) -> str | None:
+        key = (definitions.tenant.id, definitions.tenant.version)
+        if key in self._wanted:
+            return self._wanted[key]
+        examples = examples_of(definitions)
+        wanted = await asyncio.to_thread(fingerprint, examples, self._embedder.name) if _tell(examples) else None
+        self._wanted[key] = wanted
+        return wanted
 
     async def _asked(
         self, message: str, definitions: Definitions, state: RouteState, turn_id: UUID, rows: list[LedgerRow]
@@ -173,7 +196,7 @@ class Supervisor:
         wanted = fingerprint(examples, self._embedder.name)
         async with self._db.scope(tenant_id) as scope:
             stored = await store.classifier(scope)
-        if len({agent for _, agent in examples}) < 2 or (stored is not None and stored[0] == wanted):
+        if not _tell(examples) or (stored is not None and stored[0] == wanted):
             return False
         vectors = await self._embedder.embed([text for text, _ in examples])
         body = await fit(examples, vectors)
@@ -185,3 +208,12 @@ class Supervisor:
 def examples_of(definitions: Definitions) -> list[Example]:
     """(text, agent), in a fixed order."""
     return [(text, agent.name) for _, agent in sorted(definitions.agents.items()) for text in agent.examples]
+
+
+def _tell(examples: Sequence[Example]) -> bool:
+    """Whether there are agents to be told apart."""
+    return len({agent for _, agent in examples}) > 1
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,84 @@
+"""What the supervisor keeps of the classifier between messages: never what another version of the agents said."""
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
+from frontdesk.core.clock import SystemClock
+from frontdesk.core.ids import new_id
+from frontdesk.db import Database
+from frontdesk.embedding.minilm import MiniLM
+from frontdesk.llm.gateway import Gateway, GatewayLimits
+from frontdesk.llm.metrics import LLMMetrics
+from frontdesk.llm.prices import Prices
+from frontdesk.supervisor.guard import Guard
+from frontdesk.supervisor.language import Languages
+from frontdesk.supervisor.lexicon import load
+from frontdesk.supervisor.models import RouteState, Trial
+from frontdesk.supervisor.supervisor import Supervisor
+from frontdesk.telemetry.metrics import Metrics
+
+VISITS = ("I want to book an appointment", "Please move my appointment to Monday", "Can I come in on Friday?")
+MONEY = ("I was charged twice on my bill", "Can I pay my invoice by card?", "I want a refund of my last payment")
+MESSAGE = "Please refund my payment, my bill was charged twice"
+
+MakeSupervisor = Callable[[Database], Supervisor]
+
+
+@pytest.fixture(scope="module")
+def make_supervisor(tmp_path_factory: pytest.TempPathFactory) -> MakeSupervisor:
+    embedder, guard, languages = MiniLM.load(tmp_path_factory.mktemp("models")), Guard(load()), Languages()
+
+    def make(database: Database) -> Supervisor:
+        clock, registry = SystemClock(), CollectorRegistry()
+        gateway = Gateway({}, clock, GatewayLimits(), Prices({}, free=()), LLMMetrics(registry))
+        return Supervisor(database, embedder, gateway, guard, languages, clock, Metrics(registry))
+
+    return make
+
+
+def definitions(tenant_id: UUID, version: int, examples: Mapping[str, tuple[str, ...]]) -> Definitions:
+    tenant = Tenant(tenant_id, "acme", "Acme", version, TenantSettings())
+    return Definitions(tenant, {name: Agent(name, name, "Does it.", examples=said) for name, said in examples.items()},
+                       {}, {}, {})  # fmt: skip
+
+
+async def said_of(supervisor: Supervisor, agents: Definitions) -> Trial:
+    decision = await supervisor.route(MESSAGE, agents, RouteState(), new_id(), [])
+    return next(trial for trial in decision.trials if trial.stage == "embedding")
+
+
+def best(trial: Trial) -> str:
+    return max(trial.scores, key=trial.scores.__getitem__)
+
+
+async def test_what_the_classifier_before_said_is_forgotten_once_the_new_one_is_fitted(
+    database: Database, tenant_id: UUID, make_supervisor: MakeSupervisor
+) -> None:
+    before = definitions(tenant_id, 1, {"one": VISITS, "two": MONEY})
+    after = definitions(tenant_id, 2, {"one": MONEY, "two": VISITS})
+    supervisor = make_supervisor(database)
+    assert await supervisor.fit(before)
+    assert best(await said_of(supervisor, before)) == "two"
+    assert best(await said_of(supervisor, after)) == "two"  # the one before serves while the new one is fitted
+    assert await supervisor.fit(after)
+    assert best(await said_of(supervisor, after)) == "one"
+
+
+async def test_a_tenant_whose_agents_have_no_examples_costs_no_query(
+    database: Database, make_supervisor: MakeSupervisor
+) -> None:
+    supervisor = make_supervisor(database)
+    await database.close()
+    assert (await said_of(supervisor, definitions(new_id(), 1, {"one": VISITS, "two": ()}))).scores == {}
+
+
+async def test_agents_that_lost_their_examples_lose_their_classifier(
+    database: Database, tenant_id: UUID, make_supervisor: MakeSupervisor
+) -> None:
+    supervisor = make_supervisor(database)
+    assert await supervisor.fit(definitions(tenant_id, 1, {"one": VISITS, "two": MONEY}))
+    assert (await said_of(supervisor, definitions(tenant_id, 2, {"one": VISITS, "two": ()}))).scores == {}
