@@ -10,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 from tests.crash.desk import SLUG, Desk
+from tests.vendors.replies import Reply, VendorRequest
+from tests.vendors.server import Vendor
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply import apply_folder
@@ -19,6 +21,22 @@ from frontdesk.core.ids import new_id
 from frontdesk.core.settings import load_settings
 from frontdesk.server.applying import apply_services
 from frontdesk.server.services import Services, built, running
+
+LONG_S = 1.0  # a turn that others arrive in
+
+
+class Slow:
+    """A model that takes its time; `asked` is set when its first turn has come to it."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.asked = asyncio.Event()
+        vendor.responder = self._respond
+
+    def _respond(self, request: VendorRequest) -> Reply:
+        if self.asked.is_set():
+            return Reply("Yes.")
+        self.asked.set()
+        return Reply("Yes.", delay_s=LONG_S)
 
 
 class Room:

@@ -6,8 +6,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from tests.conversations.room import Room, room
+from tests.conversations.room import Room, Slow, room
 from tests.crash.desk import FILES, Desk
+from tests.vendors.server import Vendor
 
 from frontdesk.conversations import texts
 from frontdesk.core.errors import SessionExpired
@@ -61,6 +62,16 @@ async def test_a_session_with_a_damaged_message_starts_anew_and_says_so(desk_roo
     history = await desk_room.messages(conversation)
     assert history[0].body.metadata == {"damaged": "DECRYPT_FAILED"}
     assert history[1].body.content
+    again = await desk_room.chat("hello again", conversation)
+    assert not again.text.startswith(ANEW)  # said once: what could not be read is left behind
+
+
+async def test_a_damaged_step_does_not_hide_the_rest_of_an_explanation(desk_room: Room) -> None:
+    answer = await desk_room.chat("note one", uuid4())
+    await desk_room.owner.execute("UPDATE steps SET output = '\\x00' WHERE kind = 'tool'")
+    found = await desk_room.services.conversations.explanation(desk_room.tenant.id, answer.message_id)
+    assert {"damaged": "DECRYPT_FAILED"} in [step.output for step in found.steps]
+    assert found.turn.decision["stage"] == answer.routing.stage
 
 
 async def test_keys_are_rotated_without_losing_a_word_and_a_lost_key_is_said(desk: Desk, database_url: str) -> None:
@@ -133,3 +144,26 @@ async def test_a_cleared_session_leaves_nothing_to_read(desk_room: Room) -> None
     assert await desk_room.owner.fetchval("SELECT count(*) FROM messages") == 0
     with pytest.raises(SessionExpired):
         await desk_room.accept("hello again", conversation)
+
+
+async def test_what_is_cleared_in_mid_turn_does_not_come_back(desk_room: Room, vendor: Vendor) -> None:
+    slow, conversation = Slow(vendor), uuid4()
+    accepted = await desk_room.accept("note one", conversation)
+    await slow.asked.wait()
+    await desk_room.services.conversations.clear(desk_room.tenant.id, conversation)
+    assert await desk_room.failure(accepted) == "TURN_FAILED"
+    [turn] = await desk_room.owner.fetch("SELECT state, error_code, decision FROM turns")
+    assert tuple(turn) == ("failed", "CLEARED", None)
+    for table in ("messages", "steps"):
+        assert await desk_room.owner.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_a_session_does_not_expire_under_an_answer(desk_room: Room, vendor: Vendor) -> None:
+    slow, conversation = Slow(vendor), uuid4()
+    accepted = await desk_room.accept("note one", conversation)
+    await slow.asked.wait()
+    await desk_room.owner.execute("UPDATE conversations SET last_activity = now() - interval '2 days'")
+    assert await desk_room.services.housekeeping.expire_sessions() == 0
+    assert not await desk_room.services.store.expire(desk_room.tenant.id, conversation, 3600)
+    await desk_room.answer(accepted)
+    assert (await desk_room.session(conversation)).state == "active"

@@ -163,7 +163,7 @@ async def lapse(bench: Bench, _subject: object, _flag: bool) -> None:
 
 async def recover(bench: Bench, worker: UUID, _flag: bool) -> None:
     lane = bench.lane
-    claimed = await bench.store.claim_due(worker, LEASE_S, 10)
+    claimed = await bench.store.claim_due(worker, LEASE_S, 10, [])
     first = lane.running or next((turn for turn in lane.turns if turn.state == "accepted"), None)
     expected = [(bench.tenant_id, first.id)] if first is not None and first.is_due else []
     assert claimed == expected

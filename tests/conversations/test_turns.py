@@ -1,31 +1,15 @@
 """What becomes of messages: lanes, bursts, ends, owners, and the workers that die."""
 
-import asyncio
 from uuid import uuid4
 
-from tests.conversations.room import Room, room
+from tests.conversations.room import Room, Slow, room
 from tests.crash.desk import FILES, Desk, noting
-from tests.vendors.replies import Reply, VendorRequest
+from tests.vendors.replies import Reply
 from tests.vendors.server import Vendor
 
 from frontdesk.conversations.models import Author
 
 USER, AGENT, SYSTEM = Author.CONTACT, Author.AGENT, Author.SYSTEM
-LONG_S = 1.0  # a turn that others arrive in
-
-
-class Slow:
-    """A model that takes its time; `asked` is set when its first turn has come to it."""
-
-    def __init__(self, vendor: Vendor) -> None:
-        self.asked = asyncio.Event()
-        vendor.responder = self._respond
-
-    def _respond(self, request: VendorRequest) -> Reply:
-        if self.asked.is_set():
-            return Reply("Yes.")
-        self.asked.set()
-        return Reply("Yes.", delay_s=LONG_S)
 
 
 async def test_messages_that_arrive_in_mid_turn_join_the_turn_that_waits(desk_room: Room, vendor: Vendor) -> None:
@@ -152,6 +136,29 @@ async def test_a_long_lane_does_not_hold_up_the_recovery_of_other_conversations(
         accepted = await desk_room.left_by_a_dead_worker(f"note {number}", crowded)
         await desk_room.owner.execute("UPDATE turns SET state = 'accepted' WHERE id = $1", accepted.turn_id)
     await desk_room.left_by_a_dead_worker("note two", uuid4())
-    claimed = await store.claim_due(desk_room.services.worker_id, 60, 2)
+    claimed = await store.claim_due(desk_room.services.worker_id, 60, 2, [])
     assert all(tenant_id == tenant.id for tenant_id, _ in claimed)
     assert await desk_room.owner.fetchval("SELECT count(*) FROM turns WHERE state = 'running'") == 2
+
+
+async def test_a_worker_that_overslept_its_lease_keeps_its_turn(desk_room: Room, vendor: Vendor) -> None:
+    slow, conversation = Slow(vendor), uuid4()
+    accepted = await desk_room.accept("one", conversation)
+    await slow.asked.wait()
+    await desk_room.owner.execute("UPDATE turns SET lease_until = now() - interval '1 minute'")
+    running, worker = [accepted.turn_id], desk_room.services.worker_id
+    assert await desk_room.services.store.claim_due(worker, 60, 5, running) == []
+    await desk_room.answer(accepted)
+    assert await desk_room.owner.fetchval("SELECT attempt FROM turns") == 1
+
+
+async def test_a_turn_takes_only_so_many_messages(desk_room: Room, vendor: Vendor) -> None:
+    slow, conversation = Slow(vendor), uuid4()
+    first = await desk_room.accept("one", conversation)
+    await slow.asked.wait()
+    rest = [await desk_room.accept(f"message {number}", conversation) for number in range(45)]
+    assert len({accepted.turn_id for accepted in rest}) == 3
+    for accepted in (first, rest[-1]):
+        await desk_room.answer(accepted)
+    covered = sorted(seq for _, seqs in await desk_room.said(conversation) for seq in seqs)
+    assert covered == sorted([first.seq, *(accepted.seq for accepted in rest)])

@@ -1,8 +1,8 @@
 """Conversations as channels see them: accept a message, follow its turn to the end, read and clear sessions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any  # context is the caller's JSON
 from uuid import UUID
@@ -108,8 +108,11 @@ class Conversations:
     async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
         """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one, AnswerLate."""
         try:
-            async with asyncio.timeout(self._patience_s):
-                async for happening in self.follow(tenant_id, conversation_id, turn_id, None):
+            async with (
+                asyncio.timeout(self._patience_s),
+                aclosing(self.follow(tenant_id, conversation_id, turn_id, None)) as happenings,
+            ):
+                async for happening in happenings:
                     if isinstance(happening, Answer):
                         return happening
                     if isinstance(happening, Failure):
@@ -120,7 +123,7 @@ class Conversations:
 
     async def follow(
         self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID, place: Place | None
-    ) -> AsyncIterator["Happening | Outcome | Place | None"]:
+    ) -> AsyncGenerator["Happening | Outcome | Place | None", None]:
         """What happens in a turn from `place` on, the outcome last. None is a moment for a heartbeat.
 
         Before each happening comes its Place. Where the turn was begun again (another attempt, another process),

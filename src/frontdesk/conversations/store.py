@@ -215,13 +215,20 @@ class ConversationStore:
                 kind=row["kind"],
                 name=row["name"],
                 status=row["status"],
-                input=self._sealed.open_json(scope.tenant_id, row["input"]),
-                output=self._sealed.open_json(scope.tenant_id, row["output"]),
+                input=self._shown(scope.tenant_id, row["input"]),
+                output=self._shown(scope.tenant_id, row["output"]),
                 duration_ms=row["duration_ms"],
                 key=row["key"],
             )
             for row in rows
         ]
+
+    def _shown(self, tenant_id: UUID, sealed: bytes | None) -> Any:
+        """One thing that can't be opened must not hide the rest."""
+        try:
+            return self._sealed.open_json(tenant_id, sealed)
+        except DecryptFailed as error:
+            return {"damaged": error.error_code}
 
     async def record_step(self, turn: TurnInput, worker: UUID, step: Step) -> bool:
         """Before and after a side effect. False: another worker has the turn, stop."""
@@ -263,7 +270,7 @@ class ConversationStore:
             {"place": place, "event_id": new_id(), "topic": topic, "type": type_}
             for place, (topic, type_, _) in enumerate(ending.events, start=1)
         ]
-        query = f"SELECT * FROM complete_turn({_places(26)})"
+        query = f"SELECT * FROM complete_turn({_places(27)})"
         [row] = await self._db.call(
             query,
             tenant_id,
@@ -292,18 +299,21 @@ class ConversationStore:
             json.dumps_text(events),
             [payload for _, _, payload in ending.events],
             lease_s,
+            turn.damaged,
         )
         return Completed(row["outcome"], row["seq"], row["next_turn"])
 
-    async def claim_due(self, worker: UUID, lease_s: float, most: int) -> list[tuple[UUID, UUID]]:
-        """(tenant, turn) that nobody works on, now this worker's."""
-        rows = await self._db.call("SELECT * FROM claim_due_turns($1, $2, $3)", worker, lease_s, most)
+    async def claim_due(
+        self, worker: UUID, lease_s: float, most: int, running: Sequence[UUID]
+    ) -> list[tuple[UUID, UUID]]:
+        """(tenant, turn) that nobody works on, now this worker's; none of those that it runs already."""
+        query = "SELECT * FROM claim_due_turns($1, $2, $3, $4)"
+        rows = await self._db.call(query, worker, lease_s, most, list(running))
         return [(row["tenant_id"], row["turn_id"]) for row in rows]
 
-    async def extend(self, worker: UUID, turns: Sequence[UUID], lease_s: float) -> set[UUID]:
-        """Those of `turns` that are still this worker's, for another `lease_s`."""
-        rows = await self._db.call("SELECT extend_leases($1, $2, $3) AS id", worker, list(turns), lease_s)
-        return {row["id"] for row in rows}
+    async def extend(self, worker: UUID, turns: Sequence[UUID], lease_s: float) -> None:
+        """Those of `turns` that are still this worker's stay so for another `lease_s`."""
+        await self._db.call("SELECT extend_leases($1, $2, $3)", worker, list(turns), lease_s)
 
     async def release(self, worker: UUID | None) -> int:
         """Hands the worker's turns over; None: everybody's, when all other workers are known to be dead."""
@@ -437,7 +447,7 @@ class ConversationStore:
             | {
                 "covers": tuple(fields.pop("seqs")),
                 "agents": tuple(row["agents"] or ()),
-                "decision": self._sealed.open_json(scope.tenant_id, row["decision"]),
+                "decision": self._shown(scope.tenant_id, row["decision"]),
             }
         )
 

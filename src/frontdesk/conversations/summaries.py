@@ -1,5 +1,6 @@
 """What falls out of the window is kept as a summary, made incrementally: old summary + new messages."""
 
+import asyncio
 from uuid import UUID
 
 import msgspec
@@ -60,7 +61,7 @@ class Summaries:
         except DecryptFailed:
             old = ""
         new = [Message(_ROLES[message.author], message.body.content) for message in fallen if message.body.content]
-        return Derived(conversation_id, summarise(old, new), fallen[-1].seq)
+        return Derived(conversation_id, await asyncio.to_thread(summarise, old, new), fallen[-1].seq)
 
     async def apply(self, scope: TenantScope, event: Event, derived: Derived) -> None:
         await put_summary(scope, self._sealed, derived.conversation_id, derived.summary, derived.up_to)

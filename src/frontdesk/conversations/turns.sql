@@ -73,6 +73,7 @@ BEGIN
                         WHERE w.tenant_id = in_tenant AND w.conversation_id = in_conversation AND w.state = 'accepted'
                         ORDER BY w.seqs[1] DESC
                         LIMIT 1)
+           AND cardinality(t.seqs) < 20  -- what a turn reads is bounded: the rest is the next one's
         RETURNING t.id INTO turn;
     END IF;
     IF turn IS NULL THEN
@@ -107,7 +108,7 @@ BEGIN
           INTO seqs, roles, bodies
           FROM (SELECT m.seq, m.role, m.body
                   FROM messages AS m
-                 WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation
+                 WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation AND m.seq > c.window_from
                  ORDER BY m.seq DESC
                  LIMIT in_window + 1) AS w;
     END IF;
@@ -136,12 +137,14 @@ CREATE OR REPLACE FUNCTION turn_input(
     OUT correlation text, OUT covers int[], OUT accepted_at timestamptz, OUT pending bytea, OUT context bytea,
     OUT summary bytea, OUT agent text, OUT seqs int[], OUT roles text[], OUT bodies bytea[])
 LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    begins int;
 BEGIN
     PERFORM set_config('app.tenant_id', in_tenant::text, true);
     SELECT t.conversation_id, c.contact, c.channel, t.attempt, t.epoch, n.version, t.correlation_id, t.seqs,
-           t.created_at, c.pending, c.context, c.summary, c.agent
+           t.created_at, c.pending, c.context, c.summary, c.agent, c.window_from
       INTO conversation, contact, channel, attempt, epoch, version, correlation, covers,
-           accepted_at, pending, context, summary, agent
+           accepted_at, pending, context, summary, agent, begins
       FROM turns AS t
       JOIN conversations AS c ON c.tenant_id = t.tenant_id AND c.id = t.conversation_id
       JOIN tenants AS n ON n.id = t.tenant_id
@@ -151,21 +154,21 @@ BEGIN
       INTO seqs, roles, bodies
       FROM (SELECT m.seq, m.role, m.body
               FROM messages AS m
-             WHERE m.tenant_id = in_tenant AND m.conversation_id = conversation
+             WHERE m.tenant_id = in_tenant AND m.conversation_id = conversation AND m.seq > begins
                AND (m.seq <= covers[cardinality(covers)] OR m.role <> 'user')
              ORDER BY m.seq DESC
              LIMIT in_window + cardinality(covers)) AS w;
 END $$;
 
 -- complete: the answer, or the explicit failure, of a turn that the caller still holds, with everything that it left.
--- outcome: completed | lost (another worker has the turn) | overtaken (a human took over: kept as a suggestion) |
--- cleared. next_turn: one that waited in this lane, now the caller's to run.
+-- outcome: completed | lost (another worker has the turn, or the session was cleared) | overtaken (a human took over:
+-- kept as a suggestion). next_turn: one that waited in this lane, now the caller's to run.
 CREATE OR REPLACE FUNCTION complete_turn(
     in_tenant uuid, in_turn uuid, in_worker uuid, in_attempt int, in_state text, in_stage text, in_agents text[],
     in_decision bytea, in_error text, in_message uuid, in_role text, in_body bytea, in_agent text, in_intent text,
     in_pending bytea, in_keep boolean, in_emergency boolean, in_escalated boolean, in_answer_ms int,
     in_steps jsonb, in_step_inputs bytea[], in_step_outputs bytea[], in_calls jsonb,
-    in_events jsonb, in_payloads bytea[], in_lease_s float,
+    in_events jsonb, in_payloads bytea[], in_lease_s float, in_anew boolean,
     OUT outcome text, OUT seq int, OUT covers int[], OUT next_turn uuid)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -176,7 +179,7 @@ BEGIN
     PERFORM set_config('app.tenant_id', in_tenant::text, true);
     SELECT u.conversation_id INTO conversation FROM turns AS u WHERE u.tenant_id = in_tenant AND u.id = in_turn;
     IF NOT FOUND THEN
-        outcome := 'cleared';
+        outcome := 'lost';
         RETURN;
     END IF;
     PERFORM conversation_lock(conversation);
@@ -207,16 +210,10 @@ BEGIN
         ON CONFLICT (tenant_id, turn_id, agent, number) DO UPDATE
        SET status = EXCLUDED.status, output = EXCLUDED.output, duration_ms = EXCLUDED.duration_ms;
 
-    IF c.state = 'cleared' THEN
-        outcome := 'cleared';
-    ELSIF c.epoch <> t.epoch THEN
-        outcome := 'overtaken';
-    ELSE
-        outcome := 'completed';
-    END IF;
+    outcome := CASE WHEN c.epoch <> t.epoch THEN 'overtaken' ELSE 'completed' END;
     covers := t.seqs;
     UPDATE turns AS u
-       SET state = CASE outcome WHEN 'completed' THEN in_state WHEN 'overtaken' THEN 'handed_off' ELSE 'failed' END,
+       SET state = CASE outcome WHEN 'completed' THEN in_state ELSE 'handed_off' END,
            stage = in_stage, agents = in_agents, decision = in_decision, error_code = in_error, ended_at = now(),
            worker = NULL, lease_until = NULL
      WHERE u.tenant_id = in_tenant AND u.id = in_turn;
@@ -230,20 +227,23 @@ BEGIN
                escalated = v.escalated OR in_escalated, agent = coalesce(in_agent, v.agent),
                intent = coalesce(in_intent, v.intent), pending = CASE WHEN in_keep THEN v.pending ELSE in_pending END,
                state = CASE WHEN in_state = 'waiting' THEN 'waiting' ELSE 'active' END,
-               answers = v.answers + 1, answer_ms = v.answer_ms + in_answer_ms
+               answers = v.answers + 1, answer_ms = v.answer_ms + in_answer_ms,
+               -- What could not be read is left behind: the next turn's window begins with this one.
+               window_from = CASE WHEN in_anew THEN t.seqs[1] - 1 ELSE v.window_from END,
+               context = CASE WHEN in_anew THEN NULL ELSE v.context END,
+               summary = CASE WHEN in_anew THEN NULL ELSE v.summary END,
+               summary_seq = CASE WHEN in_anew THEN t.seqs[1] - 1 ELSE v.summary_seq END
          WHERE v.tenant_id = in_tenant AND v.id = conversation;
-    ELSIF outcome = 'overtaken' THEN
+    ELSE
         INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, output)
         VALUES (in_tenant, in_turn, 0, '', 'suggestion', 'answer', 'withheld', ''::bytea, in_body)
             ON CONFLICT DO NOTHING;
     END IF;
-    IF outcome <> 'cleared' THEN
-        INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload)
-        SELECT in_tenant, e.event_id, e.topic, conversation::text,
-               CASE WHEN outcome = 'overtaken' THEN 'turn.handed_off' ELSE e.type END, t.correlation_id,
-               in_payloads[e.place]
-          FROM jsonb_to_recordset(in_events) AS e (place int, event_id uuid, topic text, type text);
-    END IF;
+    INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload)
+    SELECT in_tenant, e.event_id, e.topic, conversation::text,
+           CASE WHEN outcome = 'overtaken' THEN 'turn.handed_off' ELSE e.type END, t.correlation_id,
+           in_payloads[e.place]
+      FROM jsonb_to_recordset(in_events) AS e (place int, event_id uuid, topic text, type text);
 
     -- What waited in this lane goes on at once, in the same hands.
     UPDATE turns AS u
@@ -283,7 +283,7 @@ BEGIN
 END $$;
 
 -- Turns that nobody works on: accepted and left, or running under a lease that ran out. Across tenants, ids only.
-CREATE OR REPLACE FUNCTION claim_due_turns(in_worker uuid, in_lease_s float, most int)
+CREATE OR REPLACE FUNCTION claim_due_turns(in_worker uuid, in_lease_s float, most int, in_running uuid[])
 RETURNS TABLE (tenant_id uuid, turn_id uuid)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -294,6 +294,7 @@ BEGIN
         SELECT t.tenant_id, t.id, t.conversation_id, t.seqs
           FROM turns AS t
          WHERE t.state IN ('accepted', 'running') AND t.lease_until < now()
+           AND t.id <> ALL (in_running)  -- a worker that overslept its lease, and lost it to nobody, still has it
            -- Not those behind others of their lane: a long one must not fill the places of all other conversations.
            AND NOT EXISTS (
                SELECT FROM turns AS o
@@ -370,7 +371,11 @@ BEGIN
     UPDATE conversations AS c
        SET state = 'expired', pending = NULL
      WHERE c.tenant_id = in_tenant AND c.id = in_conversation AND c.state IN ('created', 'active', 'waiting')
-       AND c.last_activity < now() - make_interval(secs => in_ttl_s);
+       AND c.last_activity < now() - make_interval(secs => in_ttl_s)
+       AND NOT EXISTS (  -- whoever waits for an answer is still there
+           SELECT FROM turns AS t
+            WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
+              AND t.state IN ('accepted', 'running'));
     IF FOUND THEN
         INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload)
         VALUES (in_tenant, in_event, 'conversations.state', in_conversation::text, 'conversation.expired',
@@ -396,9 +401,11 @@ BEGIN
      WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
        AND s.tenant_id = in_tenant AND s.turn_id = t.id;
     DELETE FROM messages AS m WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation;
+    -- Whoever runs one of its turns has lost it: nothing of it may be written any more.
     UPDATE turns AS t
-       SET state = CASE WHEN t.state = 'accepted' THEN 'failed' ELSE t.state END, decision = NULL,
-           error_code = CASE WHEN t.state = 'accepted' THEN 'CLEARED' ELSE t.error_code END
+       SET state = CASE WHEN t.state IN ('accepted', 'running') THEN 'failed' ELSE t.state END,
+           error_code = CASE WHEN t.state IN ('accepted', 'running') THEN 'CLEARED' ELSE t.error_code END,
+           ended_at = coalesce(t.ended_at, now()), worker = NULL, lease_until = NULL, decision = NULL
      WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation;
     -- What the log tells of it is removed too: its events keep their place without their content.
     UPDATE outbox AS o
@@ -412,7 +419,7 @@ BEGIN
     RETURN true;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION claim_due_turns(uuid, float, int), extend_leases(uuid, uuid[], float), release_turns(uuid),
+REVOKE EXECUTE ON FUNCTION claim_due_turns(uuid, float, int, uuid[]), extend_leases(uuid, uuid[], float), release_turns(uuid),
     idle_conversations(int, int) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION claim_due_turns(uuid, float, int), extend_leases(uuid, uuid[], float), release_turns(uuid),
+GRANT EXECUTE ON FUNCTION claim_due_turns(uuid, float, int, uuid[]), extend_leases(uuid, uuid[], float), release_turns(uuid),
     idle_conversations(int, int) TO frontdesk_app;

@@ -1,8 +1,10 @@
 """The lanes: turns run here, one at a time per conversation, under a lease that dies with the process."""
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 # How often a worker looks for turns whose worker died, when it has nothing else to do.
 RECOVER_EVERY_S = 2.0
 RECOVER_AT_ONCE = 16
+OWED_AT_MOST = 10_000
+RELEASE_WITHIN_S = 1.0
 
 
 class Worker:
@@ -69,6 +73,8 @@ class Worker:
         self._places = asyncio.Semaphore(concurrent)
         self._running: dict[UUID, asyncio.Task[None]] = {}
         self._is_open = True
+        # Rows of the ledger that the database was not there for.
+        self._owed: deque[tuple[UUID, LedgerRow]] = deque(maxlen=OWED_AT_MOST)
 
     def start(self, turn: TurnInput) -> bool:
         """Runs a turn that this worker has claimed. False when it is stopping: recovery takes the turn then."""
@@ -78,11 +84,12 @@ class Worker:
         task = asyncio.create_task(self._run_lane(turn, live), name=f"turn {turn.turn_id}")
         self._running[turn.turn_id] = task
         self._metrics.turns_running.set(len(self._running))
-        task.add_done_callback(lambda _task: self._ended(turn.turn_id))
+        task.add_done_callback(partial(self._ended, turn.turn_id))
         return True
 
-    def _ended(self, turn_id: UUID) -> None:
-        self._running.pop(turn_id, None)
+    def _ended(self, turn_id: UUID, task: asyncio.Task[None]) -> None:
+        if self._running.get(turn_id) is task:
+            del self._running[turn_id]
         self._metrics.turns_running.set(len(self._running))
 
     async def run(self) -> None:
@@ -100,12 +107,14 @@ class Worker:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        with suppress(DatabaseUnavailable):
-            await self._store.release(self._worker_id)
+        with suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(RELEASE_WITHIN_S):  # without it the leases run out by themselves
+                await self._store.release(self._worker_id)
 
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
+            await self._pay_owed()
             if not (held := list(self._running)):
                 continue
             with suppress(DatabaseUnavailable):
@@ -116,7 +125,8 @@ class Worker:
         while True:
             try:
                 room = min(RECOVER_AT_ONCE, self._concurrent - len(self._running)) if self._is_open else 0
-                due = await self._store.claim_due(self._worker_id, self._lease_s, room) if room > 0 else []
+                held = list(self._running)
+                due = await self._store.claim_due(self._worker_id, self._lease_s, room, held) if room > 0 else []
             except DatabaseUnavailable:
                 due = []
             for tenant_id, turn_id in due:
@@ -168,7 +178,7 @@ class Worker:
         begun = self._clock.monotonic()
         try:
             draft = await self._draft(turn, live, rows)
-        except (TurnLost, asyncio.CancelledError):
+        except (TurnLost, DatabaseUnavailable, asyncio.CancelledError):
             await self._keep_rows(turn, rows)
             raise
         duration_ms = int((self._clock.now() - turn.accepted_at).total_seconds() * 1000)
@@ -180,22 +190,28 @@ class Worker:
             # It took its workers down with it, or stalled them: once more would be once too often.
             return self._answering.failed("TURN_ABANDONED")
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._deadline_s) as deadline:
                 return await self._answering.draft(turn, live, rows, self._worker_id)
-        except TimeoutError:
-            return self._answering.failed("TURN_TIMEOUT")
         except (DatabaseUnavailable, TurnLost):
             raise
         except Exception:
+            if deadline.expired():
+                return self._answering.failed("TURN_TIMEOUT")
             log.exception("turn.failed", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
             return self._answering.failed("INTERNAL")
 
     async def _keep_rows(self, turn: TurnInput, rows: list[LedgerRow]) -> None:
-        """What was spent is written down also when the turn goes to another worker."""
-        if rows:
-            with suppress(DatabaseUnavailable):
-                async with self._db.scope(turn.tenant_id) as scope:
-                    await insert_calls(scope, rows)
+        """What was spent is written down also when the turn goes to another worker; later, when it can't be now."""
+        self._owed.extend((turn.tenant_id, row) for row in rows)
+        await self._pay_owed()
+
+    async def _pay_owed(self) -> None:
+        with suppress(DatabaseUnavailable):
+            while self._owed:
+                tenant_id, row = self._owed[0]
+                async with self._db.scope(tenant_id) as scope:
+                    await insert_calls(scope, [row])
+                self._owed.popleft()
 
     async def _complete(
         self,
@@ -239,8 +255,9 @@ class Worker:
         elif done.outcome == "completed":
             outcome = Failure(draft.error_code or "", draft.text, turn.correlation_id, turn.covers)
         else:
-            code = "HANDED_OFF" if done.outcome == "overtaken" else "CLEARED"
-            outcome = Failure(code, "This conversation is no longer the agent's.", turn.correlation_id, turn.covers)
+            outcome = Failure(
+                "HANDED_OFF", "This conversation is no longer the agent's.", turn.correlation_id, turn.covers
+            )
         self._live.end(turn.turn_id, live, outcome)
         self._wakeups.wake()
         self._metrics.turns.labels(tenant, draft.state if done.outcome == "completed" else done.outcome).inc()

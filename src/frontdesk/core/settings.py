@@ -137,7 +137,7 @@ def load_settings(
         for what in ("api_key", "base_url"):
             variable = f"{name}_{what}".upper()
             if environment.get(variable):
-                values.setdefault(f"{name}_{what}", environment[variable])
+                values[f"{name}_{what}"] = environment[variable]  # before the file's, after FRONTDESK_'s own
 
     class Sourced(Settings):
         """Settings with this file's values below the environment."""

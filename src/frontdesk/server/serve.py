@@ -16,7 +16,7 @@ from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import http, page
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import SettingsError
+from frontdesk.core.errors import SettingsError, ShuttingDown
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
 from frontdesk.server import memory
@@ -114,8 +114,7 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
                 f"FRONTDESK_PORT: {host}:{port} can't be used ({error.strerror}). "
                 "Another server may run there: choose another port with --port or FRONTDESK_PORT."
             ) from error
-        listening.set_inheritable(True)
-        yield listening
+            yield listening
     finally:
         listening.close()
 
@@ -186,7 +185,14 @@ def health_of(services: Services) -> Health:
     async def turns() -> dict[str, int]:
         return {"running": services.live.running}
 
-    return Health({"database": database, "embedding": model}, {"providers": providers, "turns": turns})
+    async def accepting() -> str:
+        if not services.conversations.is_open:
+            raise ShuttingDown("The server is stopping.", retry_after=2)
+        return "yes"
+
+    return Health(
+        {"accepting": accepting, "database": database, "embedding": model}, {"providers": providers, "turns": turns}
+    )
 
 
 def refresher(services: Services) -> Callable[[], None]:
