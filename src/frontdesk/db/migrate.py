@@ -1,4 +1,6 @@
-"""Brings the schema up to date: Alembic's versions, then the functions, under one lock.
+"""Brings the schema up to date: Alembic's versions, then the functions, then a restored log, under one lock.
+
+Only ever forward: what a newer program has installed is left as it is, and used.
 
 Run in a process of its own (`python -m frontdesk.db.migrate`, the owner's URL in FRONTDESK_MIGRATE_URL), so that the
 server does not carry Alembic and SQLAlchemy in its memory.
@@ -12,11 +14,10 @@ import alembic.command
 import alembic.config
 import asyncpg
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from frontdesk.db.schema import FUNCTIONS, MIGRATIONS, functions_hash
+from frontdesk.db.schema import FUNCTIONS, FUNCTIONS_VERSION, MIGRATIONS, function_names, functions_hash, head
 
 # Any number that nothing else in the database uses: "frontdsk" as ASCII.
 LOCK = int.from_bytes(b"frontdsk")
@@ -27,15 +28,25 @@ async def migrate(owner_url: str) -> None:
     connection = await asyncpg.connect(owner_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
-        await _run_versions(owner_url)
+        if await _revision(connection) < head():
+            await _run_versions(owner_url)
         await _install_functions(connection)
+        await _take_over_restored_log(connection)
     finally:
         await connection.close()
 
 
+async def _revision(connection: Any) -> str:
+    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return ""
+    return await connection.fetchval("SELECT version_num FROM alembic_version") or ""
+
+
 async def _run_versions(owner_url: str) -> None:
-    url = make_url(owner_url).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, poolclass=NullPool)
+    # asyncpg reads the URL itself: SQLAlchemy does not know libpq's options, sslmode among them.
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(owner_url), poolclass=NullPool
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade)
@@ -52,18 +63,46 @@ def _upgrade(connection: Connection) -> None:
 
 async def _install_functions(connection: Any) -> None:
     async with connection.transaction():
+        await connection.execute(_FUNCTIONS_TABLE)
+        if await connection.fetchval("SELECT version > $1 FROM schema_functions", FUNCTIONS_VERSION):
+            return
         # Loads the extension's library: only then does it accept its settings from who is no superuser.
         await connection.execute("SELECT '[1]'::vector")
+        # First all of that name away: what a function returns, and the types that it takes, can't be replaced.
+        for (function,) in await connection.fetch(_OURS, function_names()):
+            await connection.execute(f"DROP FUNCTION {function}")
         for path in FUNCTIONS:
             await connection.execute(path.read_text())
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_functions (one boolean PRIMARY KEY DEFAULT true, hash text NOT NULL)"
-        )
         await connection.execute("GRANT SELECT ON schema_functions, alembic_version TO frontdesk_app")
-        await connection.execute(
-            "INSERT INTO schema_functions (hash) VALUES ($1) ON CONFLICT (one) DO UPDATE SET hash = EXCLUDED.hash",
-            functions_hash(),
-        )
+        await connection.execute(_INSTALLED, functions_hash(), FUNCTIONS_VERSION)
+
+
+async def _take_over_restored_log(connection: Any) -> None:
+    if await connection.fetchval("SELECT outbox_is_restored()"):
+        await connection.execute("SELECT outbox_rebase()")
+
+
+_FUNCTIONS_TABLE = """
+    CREATE TABLE IF NOT EXISTS schema_functions (one boolean PRIMARY KEY DEFAULT true, hash text NOT NULL);
+    ALTER TABLE schema_functions ADD COLUMN IF NOT EXISTS version int NOT NULL DEFAULT 0
+"""
+
+# Each as name(types of its arguments), quoted where needed. Extensions' own are not ours to drop.
+_OURS = """
+    SELECT p.oid::regprocedure::text
+      FROM pg_proc AS p
+     WHERE p.pronamespace = 'public'::regnamespace
+       AND p.prokind = 'f'
+       AND p.proname = ANY ($1)
+       AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')
+     LIMIT 1000
+"""
+
+_INSTALLED = """
+    INSERT INTO schema_functions (hash, version)
+    VALUES ($1, $2)
+        ON CONFLICT (one) DO UPDATE SET hash = EXCLUDED.hash, version = EXCLUDED.version
+"""
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """What the schema should be: the newest migration and the functions, read from the files of this version."""
 
 import hashlib
+import re
 from pathlib import Path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Raised with every release whose functions changed: a program never installs its own over those of a newer one.
+FUNCTIONS_VERSION = 1
 
 # plpgsql kept beside the store that calls it; installed by every migration, in this order.
 FUNCTIONS = tuple(
@@ -15,6 +19,12 @@ FUNCTIONS = tuple(
 def head() -> str:
     """The newest revision: files are named by it, `0001_what.py`."""
     return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]
+
+
+def function_names() -> list[str]:
+    """Of everything that the files create."""
+    texts = (path.read_text() for path in FUNCTIONS)
+    return sorted({name for text in texts for name in re.findall(r"^CREATE OR REPLACE FUNCTION (\w+)", text, re.M)})
 
 
 def functions_hash() -> str:

@@ -69,21 +69,27 @@ async def _migrated(owner_url: str, say: Say) -> None:
     except (ValueError, asyncpg.InterfaceError) as error:
         raise SettingsError("FRONTDESK_DATABASE_URL: is not a PostgreSQL URL, postgresql://user@host/name.") from error
     try:
-        is_current = await _is_current(connection)
+        is_due = not await is_current(connection)
     finally:
         await connection.close()
-    if not is_current:
+    if is_due:
         say("Bringing the schema up to date")
         await asyncio.to_thread(_run_migration, owner_url)
 
 
-async def _is_current(connection: asyncpg.Connection) -> bool:
+async def is_current(connection: asyncpg.Connection) -> bool:
+    """Whether there is nothing for a migration to do."""
     try:
-        version = await connection.fetchval("SELECT version_num FROM alembic_version")
-        functions = await connection.fetchval("SELECT hash FROM schema_functions")
-    except asyncpg.UndefinedTableError:
+        revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        functions = await connection.fetchrow("SELECT hash, version FROM schema_functions")
+        is_restored = await connection.fetchval("SELECT outbox_is_restored()")
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError):
         return False
-    return bool(version == schema.head() and functions == schema.functions_hash())
+    if revision is None or functions is None or is_restored:
+        return False
+    # A newer program's are used as they are.
+    is_ours = functions["hash"] == schema.functions_hash()
+    return bool(revision >= schema.head() and (is_ours or functions["version"] > schema.FUNCTIONS_VERSION))
 
 
 def _run_migration(owner_url: str) -> None:
