@@ -48,43 +48,59 @@ async def serve(settings: Settings, say: Say) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError and what `built` raises, before anything listens."""
     refuse_public_address(settings.host)
     memory.one_arena()
+    stop, ready = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(_serve(settings, say, stop, ready))
+
+    def asked_to_stop() -> None:
+        stop.set()
+        if not ready.is_set():
+            serving.cancel()  # nothing is promised to anybody yet
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, asked_to_stop)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    log.info("server.stopped")
+
+
+async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: asyncio.Event) -> None:
     begun = perf_counter()
     with bound_socket(settings.host, settings.port) as listening:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signal_number, stop.set)
         async with built(settings, say) as services:
             await load_tenants(services, say)
-            app = web_application(services)
-            config = uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=LAST_BYTES_S,
-                server_header=False,
-                h11_max_incomplete_event_size=64 * 1024,
+            server = Server(
+                uvicorn.Config(
+                    web_application(services),
+                    http="httptools",
+                    ws="none",
+                    lifespan="off",
+                    log_config=None,
+                    access_log=False,
+                    timeout_keep_alive=KEEP_ALIVE_S,
+                    timeout_graceful_shutdown=LAST_BYTES_S,
+                    server_header=False,
+                )
             )
-            server = Server(config)
             async with running(services):
-                serving = asyncio.create_task(server.serve(sockets=[listening]))
+                answering = asyncio.create_task(server.serve(sockets=[listening]))
                 checking = asyncio.create_task(tell_providers(services, say))
+                stopping = asyncio.create_task(stop.wait())
                 host, port = listening.getsockname()[:2]
                 memory.give_back()
                 listening.listen(BACKLOG)  # so that who reads "Ready" is never refused; uvicorn takes it over
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                ready.set()
                 say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
                 log.info("server.ready", address=address, env=settings.env)
-                await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([answering, stopping], return_when=asyncio.FIRST_COMPLETED)
                 say("Stopping: finishing what runs")
                 checking.cancel()
+            # Turns are done: what streams have left to say takes no time.
             server.should_exit = True
-            await serving
-    log.info("server.stopped")
+            await asyncio.gather(answering, checking, return_exceptions=True)
 
 
 def refuse_public_address(host: str) -> None:
@@ -114,7 +130,7 @@ def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
                 f"FRONTDESK_PORT: {host}:{port} can't be used ({error.strerror}). "
                 "Another server may run there: choose another port with --port or FRONTDESK_PORT."
             ) from error
-            yield listening
+        yield listening
     finally:
         listening.close()
 
