@@ -50,6 +50,23 @@ async def test_the_clean_up_expires_idle_sessions_and_leaves_the_others(desk_roo
     assert await expired_events(desk_room) == 1
 
 
+async def test_a_tenant_that_cannot_be_read_keeps_nobody_elses_session_open(desk_room: Room) -> None:
+    idle, odd = uuid4(), uuid4()
+    for conversation in (idle, odd):
+        await desk_room.chat("hello", conversation)
+        await age(desk_room, conversation, 2)
+    copy = """
+        INSERT INTO tenants (id, slug, name, settings)
+        SELECT $1, 'odd', 'Odd', jsonb_build_object('session_ttl_s', 'long', 'slots', 7)
+    """
+    tenant = uuid4()
+    await desk_room.owner.execute(copy, tenant)
+    await desk_room.owner.execute("UPDATE conversations SET tenant_id = $1 WHERE id = $2", tenant, odd)
+    assert await desk_room.services.housekeeping.expire_sessions() == 2
+    states = await desk_room.owner.fetch("SELECT DISTINCT state FROM conversations LIMIT 9")
+    assert [row["state"] for row in states] == ["expired"]
+
+
 async def test_a_session_with_a_damaged_message_starts_anew_and_says_so(desk_room: Room) -> None:
     conversation = uuid4()
     await desk_room.chat("hello", conversation)

@@ -210,7 +210,7 @@ async def test_read_events_are_pruned_and_unread_ones_stay(
     await owner.close()
     worker = new_id()
     await events.claim("slow", worker, 30)
-    assert await events.prune(7) == 0
+    assert await events.prune(7, 10) == 0
     [*_, (position, _)] = await events.after(START, ["messages.raw"], 10)
     await events.move("slow", worker, Position(position.xid + 1, 0), 30)
-    assert await events.prune(7) == 2
+    assert [await events.prune(7, 1) for _ in range(3)] == [1, 1, 0]

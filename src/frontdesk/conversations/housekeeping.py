@@ -1,17 +1,18 @@
 """What is done now and then: sessions whose time is over expire, events that everybody has read are removed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import TenantSettings
 from frontdesk.conversations.store import ConversationStore
-from frontdesk.core.errors import DatabaseUnavailable, TenantNotFound
+from frontdesk.core.errors import DatabaseUnavailable
 from frontdesk.events.log import PostgresLog
 from frontdesk.events.wakeups import Wakeups
 
 AT_ONCE = 200
+EVENTS_AT_ONCE = 5000
 DEFAULT_TTL_S = TenantSettings().session_ttl_s
 
 log = structlog.get_logger()
@@ -23,7 +24,6 @@ class Housekeeping:
     def __init__(
         self,
         store: ConversationStore,
-        definitions: DefinitionsCache,
         events: PostgresLog,
         wakeups: Wakeups,
         *,
@@ -31,7 +31,6 @@ class Housekeeping:
         events_days: float,
     ) -> None:
         self._store = store
-        self._definitions = definitions
         self._events = events
         self._wakeups = wakeups
         self._every_s = every_s
@@ -40,14 +39,19 @@ class Housekeeping:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                expired = await self.expire_sessions()
-                pruned = await self._events.prune(self._events_days)
-                if expired or pruned:
-                    log.info("housekeeping.done", expired=expired, events_removed=pruned)
-            except DatabaseUnavailable:
-                log.warning("housekeeping.postponed")
+            await self._do("expired", self.expire_sessions)
+            await self._do("events_removed", self.remove_events)
             await asyncio.sleep(self._every_s)
+
+    async def _do(self, what: str, work: Callable[[], Awaitable[int]]) -> None:
+        """One kind of work: what goes wrong with it must not keep the others from being done."""
+        try:
+            if done := await work():
+                log.info("housekeeping.done", **{what: done})
+        except DatabaseUnavailable:
+            log.warning("housekeeping.postponed", work=what)
+        except Exception as error:  # noqa: BLE001 - the edge: the next round tries again
+            log.error("housekeeping.failed", work=what, error=type(error).__name__)
 
     async def expire_sessions(self) -> int:
         """How many. All that are due, in portions."""
@@ -55,14 +59,19 @@ class Housekeeping:
         while True:
             idle = await self._store.idle(DEFAULT_TTL_S, AT_ONCE)
             done = 0
-            for tenant_id, conversation_id in idle:
-                try:
-                    settings = (await self._definitions.at(tenant_id, 0)).tenant.settings
-                except TenantNotFound:
-                    continue
-                done += await self._store.expire(tenant_id, conversation_id, settings.session_ttl_s)
+            for tenant_id, conversation_id, ttl_s in idle:
+                done += await self._store.expire(tenant_id, conversation_id, ttl_s)
             expired += done
             if done:
                 self._wakeups.wake()
             if not done or len(idle) < AT_ONCE:
                 return expired
+
+    async def remove_events(self) -> int:
+        """How many. All that are old and read by everybody, in portions."""
+        removed = 0
+        while True:
+            done = await self._events.prune(self._events_days, EVENTS_AT_ONCE)
+            removed += done
+            if done < EVENTS_AT_ONCE:
+                return removed

@@ -451,9 +451,10 @@ class ConversationStore:
             }
         )
 
-    async def idle(self, default_ttl_s: int, most: int) -> list[tuple[UUID, UUID]]:
+    async def idle(self, default_ttl_s: int, most: int) -> list[tuple[UUID, UUID, int]]:
+        """(tenant, conversation, its time in seconds) whose time is over, the longest idle first."""
         rows = await self._db.call("SELECT * FROM idle_conversations($1, $2)", default_ttl_s, most)
-        return [(row["tenant_id"], row["conversation_id"]) for row in rows]
+        return [(row["tenant_id"], row["conversation_id"], row["ttl_s"]) for row in rows]
 
     async def expire(self, tenant_id: UUID, conversation_id: UUID, ttl_s: int) -> bool:
         payload = self._sealed.json(tenant_id, {"conversation_id": conversation_id})

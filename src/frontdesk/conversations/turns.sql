@@ -345,16 +345,20 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT count(*) FROM freed
 $$;
 
--- Conversations whose time is over, of any tenant; each is then expired in its own tenant's scope.
+-- Conversations whose time is over, of any tenant, with that time; each is then expired in its own tenant's scope.
+-- A tenant whose setting is no number has the default: it must not hold the others up.
 CREATE OR REPLACE FUNCTION idle_conversations(default_ttl_s int, most int)
-RETURNS TABLE (tenant_id uuid, conversation_id uuid)
+RETURNS TABLE (tenant_id uuid, conversation_id uuid, ttl_s int)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT c.tenant_id, c.id
+    SELECT c.tenant_id, c.id, n.ttl_s
       FROM conversations AS c
-      JOIN tenants AS n ON n.id = c.tenant_id
+      JOIN (SELECT b.id,
+                   CASE WHEN jsonb_typeof(b.settings -> 'session_ttl_s') = 'number'
+                        THEN greatest(60, least(2147483647, (b.settings ->> 'session_ttl_s')::numeric))::int
+                        ELSE default_ttl_s END AS ttl_s
+              FROM tenants AS b) AS n ON n.id = c.tenant_id
      WHERE c.state IN ('created', 'active', 'waiting')
-       AND c.last_activity < now() - make_interval(
-               secs => coalesce((n.settings ->> 'session_ttl_s')::int, default_ttl_s))
+       AND c.last_activity < now() - make_interval(secs => n.ttl_s)
        AND NOT EXISTS (
            SELECT FROM turns AS t
             WHERE t.tenant_id = c.tenant_id AND t.conversation_id = c.id AND t.state IN ('accepted', 'running'))

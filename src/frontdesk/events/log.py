@@ -76,7 +76,7 @@ class PostgresLog:
         """Past events without an effect. False when another worker has taken the group."""
         return bool(await self._db.call(_MOVE, group, worker, position.xid, position.place, lease_s))
 
-    async def prune(self, older_than_days: float, most: int = 5000) -> int:
+    async def prune(self, older_than_days: float, most: int) -> int:
         """Removes old events that every group has read; how many."""
         query = "SELECT outbox_prune(now() - make_interval(secs => $1), $2) AS gone"
         [row] = await self._db.call(query, older_than_days * 86400.0, most)

@@ -185,7 +185,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
             worker=worker,
             conversations=conversations,
             housekeeping=Housekeeping(
-                store, definitions, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
+                store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
             ),
             summaries=ConsumerLoop(
                 Summaries(database, store, sealed, definitions), database, events, wakeups, worker_id, metrics
