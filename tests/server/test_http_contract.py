@@ -1,6 +1,7 @@
 """The public API's conventions, as any client meets them."""
 
 import asyncio
+import base64
 import json
 import uuid
 from typing import Any
@@ -8,7 +9,13 @@ from typing import Any
 import pytest
 from tests.served import Served
 
+from frontdesk.channels.bodies import MAX_DEPTH
+
 ERROR_KEYS = {"detail", "error_code", "timestamp", "correlation_id", "retry_after"}
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def assert_error(response: Any, status: int, code: str) -> dict[str, Any]:
@@ -66,6 +73,22 @@ async def test_a_session_can_be_made_before_its_first_message(served: Served) ->
     assert_error(await served.client.post("/sessions", json={"message": "x"}), 422, "VALIDATION_FAILED")
 
 
+async def test_a_session_made_by_key_is_not_made_again_with_another_body(served: Served) -> None:
+    async def made(key: str, **body: Any) -> Any:
+        headers = {"idempotency-key": key}
+        return await served.client.post("/api/clinic/sessions", json={"user_id": "ann"} | body, headers=headers)
+
+    key = str(uuid.uuid4())
+    session_id = (await made(key, context={"ward": "B"})).json()["session_id"]
+    for other in ({"context": {"ward": "C"}}, {}, {"context": {"ward": "B"}, "channel": "app"}, {"user_id": "eve"}):
+        assert_error(await made(key, **other), 409, "IDEMPOTENCY_CONFLICT")
+    await served.chat("hello", session_id, context={"ward": "D"})
+    again = await made(key, context={"ward": "B"})
+    assert (again.status_code, again.json()["session_id"]) == (201, session_id)
+    await served.client.delete(f"/api/clinic/sessions/{session_id}")
+    assert_error(await made(key, context={"ward": "B"}), 404, "CONVERSATION_NOT_FOUND")
+
+
 async def test_accept_only_answers_202_and_the_answer_is_in_the_history(served: Served) -> None:
     response = await served.post_chat("Which insurance do you accept?", path="/api/clinic/messages")
     assert response.status_code == 202
@@ -100,8 +123,46 @@ async def test_a_users_sessions_are_listed_last_active_first_page_by_page(served
     second = (await served.client.get("/api/clinic/sessions", params=cursor)).json()
     assert [item["session_id"] for item in second["items"]] == ids[:1]
     assert second["next_cursor"] is None
-    bad = await served.client.get("/api/clinic/sessions", params={"user_id": user, "cursor": "%%"})
-    assert_error(bad, 422, "VALIDATION_FAILED")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["%%", "é", encoded("yesterday"), encoded("2026-11-21T10:00:00"), encoded("0001-01-01T00:00:00+14:00"),
+     encoded("9999-12-31T23:59:59-14:00")],
+)  # fmt: skip
+async def test_a_made_up_cursor_is_refused(served: Served, cursor: str) -> None:
+    bad = await served.client.get("/api/clinic/sessions", params={"user_id": "ann", "cursor": cursor})
+    assert assert_error(bad, 422, "VALIDATION_FAILED")["errors"][0]["field"] == "cursor"
+
+
+async def test_sessions_of_an_unreadable_user_are_refused(served: Served) -> None:
+    for path in ("/api/clinic/sessions", "/sessions"):
+        bad = assert_error(await served.client.get(f"{path}?user_id=%00"), 422, "VALIDATION_FAILED")
+        assert bad["errors"] == [{"field": "user_id", "message": "must not contain the NUL character"}]
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "["])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 254, 1000, 2000])
+async def test_a_context_nested_too_deep_is_refused(served: Served, opening: str, depth: int) -> None:
+    closing = "}" if opening.startswith("{") else "]"
+    context = f'{{"x": {opening * depth}1{closing * depth}}}'
+    for path in ("chat", "sessions"):
+        message = '"message": "hi", ' if path == "chat" else ""
+        content = f'{{"user_id": "ann", {message}"context": {context}}}'
+        headers = {"content-type": "application/json"}
+        bad = await served.client.post(f"/api/clinic/{path}", content=content, headers=headers)
+        if depth == 2000:  # beyond what is read at all
+            assert_error(bad, 400, "MALFORMED")
+        else:
+            assert assert_error(bad, 422, "VALIDATION_FAILED")["errors"][0]["field"] == "context"
+
+
+async def test_a_context_as_deep_as_accepted_comes_back(served: Served) -> None:
+    context: dict[str, Any] = {}
+    for _ in range(MAX_DEPTH - 1):
+        context = {"a": context, "b": [1]} if not context else {"a": context}
+    made = await served.client.post("/api/clinic/sessions", json={"user_id": "ann", "context": context})
+    assert (made.status_code, made.json()["context"]) == (201, context)
 
 
 async def test_the_same_idempotency_key_and_body_give_the_same_answer_and_another_body_409(served: Served) -> None:
@@ -187,6 +248,16 @@ async def test_what_is_not_json_in_utf8_is_refused(served: Served, content: byte
 async def test_another_content_type_is_refused(served: Served) -> None:
     response = await served.client.post("/chat", content=b"hi", headers={"content-type": "text/plain"})
     assert_error(response, 415, "UNSUPPORTED_TYPE")
+    untyped = await served.client.post("/chat", content=b'{"user_id": "ann", "message": "hi"}')
+    assert_error(untyped, 415, "UNSUPPORTED_TYPE")
+
+
+async def test_another_sites_page_can_not_change_anything(served: Served) -> None:
+    foreign = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+    assert_error(await served.post_chat("hi", headers=foreign), 403, "CROSS_SITE")
+    assert_error(await served.client.delete(f"/session/{uuid.uuid4()}", headers=foreign), 403, "CROSS_SITE")
+    assert (await served.client.get("/", headers=foreign)).status_code == 200  # a link from elsewhere
+    assert (await served.post_chat("hi", headers={"sec-fetch-site": "same-origin"})).status_code == 200
 
 
 async def test_a_huge_body_is_refused_whether_announced_or_not(served: Served) -> None:
@@ -205,6 +276,8 @@ async def test_a_huge_body_is_refused_whether_announced_or_not(served: Served) -
 async def test_unknown_addresses_methods_tenants_and_ids(served: Served) -> None:
     client = served.client
     assert_error(await client.get("/nothing/here"), 404, "NOT_FOUND")
+    for name in ("%00", "x" * 300, "chat", "..%2f__init__.py", "chat/main.js%00"):
+        assert_error(await client.get(f"/static/{name}"), 404, "NOT_FOUND")
     assert_error(await client.put("/chat"), 405, "METHOD_NOT_ALLOWED")
     assert_error(await served.post_chat("hi", path="/api/no-such-tenant/chat"), 404, "TENANT_NOT_FOUND")
     assert_error(await served.post_chat("hi", path=f"/api/{'x' * 500}/chat"), 404, "TENANT_NOT_FOUND")

@@ -16,9 +16,11 @@ Body = TypeVar("Body", bound=BaseModel)
 MAX_BODY = 256 * 1024
 MAX_CONTEXT = 16 * 1024
 MAX_KEY = 200
+# Levels of lists and objects inside one another in a context.
+MAX_DEPTH = 32
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
     if "\x00" in text:
@@ -28,6 +30,8 @@ def _readable(text: str) -> str:
 
 def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
     if context is not None:
+        if _is_deep(context):
+            raise ValueError(f"is nested too deep: at most {MAX_DEPTH} levels are accepted")
         if len(json.dumps(context)) > MAX_CONTEXT:
             raise ValueError(f"must be at most {MAX_CONTEXT // 1024} KiB as JSON")
         if "\\u0000" in json.dumps_text(context):
@@ -35,10 +39,25 @@ def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
     return context
 
 
+def _is_deep(context: dict[str, Any]) -> bool:
+    """Level by level: a recursion would be what it is to prevent."""
+    level: list[Any] = [context]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 class SessionIn(BaseModel, extra="forbid"):
     """A session to be made."""
 
-    user_id: Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(_readable)]
+    user_id: Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(readable)]
     session_id: Annotated[UUID | None, Field(description="leave it out to have one made")] = None
     context: Annotated[dict[str, Any] | None, AfterValidator(_small)] = None
     channel: Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")] = "api"
@@ -47,7 +66,7 @@ class SessionIn(BaseModel, extra="forbid"):
 class ChatIn(SessionIn):
     """A contact's message."""
 
-    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_readable)]
+    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(readable)]
     attachments: Annotated[
         list[dict[str, Any]], Field(max_length=0, description="kept for later; must be empty in this version")
     ] = []
@@ -82,16 +101,18 @@ async def read_chat(request: Request) -> Incoming:
     )
 
 
-async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn]:
-    """The session's id and the rest. The same Idempotency-Key gives the same id. Raises as `read_chat`."""
+async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn, bool]:
+    """The session's id, the rest, and whether the id is that of an Idempotency-Key. Raises as `read_chat`."""
     body = await _read(request, SessionIn)
     key = _key(request)
-    made = uuid5(tenant_id, f"{body.user_id}\n{key}") if key else new_id()
-    return body.session_id or made, body
+    if body.session_id is None and key is not None:
+        return uuid5(tenant_id, key), body, True
+    return body.session_id or new_id(), body, False
 
 
 async def _read(request: Request, form: type[Body]) -> Body:
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    # Said explicitly: what browsers send on their own (no type, text, a form) another site's page could send unasked.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedType("The body must be JSON: send it with Content-Type: application/json.")
     try:

@@ -1,26 +1,27 @@
 """The chat's HTTP routes: plain and streamed answers, accept-only, history, sessions."""
 
 import base64
-import binascii
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Annotated, Any  # OpenAPI's schemas are JSON
 from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator
 from starlette.responses import StreamingResponse
 
 from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
-from frontdesk.channels.bodies import ChatIn, SessionIn, read_chat, read_session
+from frontdesk.channels.bodies import ChatIn, SessionIn, read_chat, read_session, readable
 from frontdesk.conversations.models import Accepted, Answer, Author, Failure, Message, Session
 from frontdesk.conversations.pending import workflow_of
 from frontdesk.conversations.service import Conversations, Place
 from frontdesk.core.clock import iso
-from frontdesk.core.errors import FieldError, Invalid
+from frontdesk.core.errors import ConversationNotFound, FieldError, IdempotencyConflict, Invalid
 from frontdesk.core.json import dumps
 from frontdesk.llm.types import Restart, TextDelta
 from frontdesk.telemetry.metrics import Metrics
@@ -29,7 +30,7 @@ TenantNamed = Callable[[str], Awaitable[Tenant]]
 RenderError = Callable[[Failure], dict[str, Any]]
 
 Limit = Annotated[int, Query(ge=1, le=200)]
-UserId = Annotated[str, Query(min_length=1, max_length=100)]
+UserId = Annotated[str, Query(min_length=1, max_length=100), AfterValidator(readable)]
 
 _STREAM_HEADERS: Mapping[str, str] = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -37,6 +38,7 @@ _STREAM_HEADERS: Mapping[str, str] = {
     "x-accel-buffering": "no",
 }
 _EVENT_ID = re.compile(r"^(\d{1,9})-(\d{1,9})-(\d{1,9}|end)$")
+_KEY_USED = "The Idempotency-Key was used with another body."
 _CHAT_BODY, _SESSION_BODY = (
     {"requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}}
     for form in (ChatIn, SessionIn)
@@ -100,23 +102,24 @@ class Chat:
             if first:
                 yield first
             at = place
-            async for happening in self._conversations.follow(tenant.id, conversation_id, turn_id, place):
-                match happening:
-                    case None:
-                        yield sse.HEARTBEAT
-                    case Place():
-                        at = happening
-                    case TextDelta(text=text):
-                        yield sse.event("delta", {"text": text}, _event_id(at))
-                    case Status():
-                        said = {"text": happening.text, "agent": happening.agent, "tool": happening.tool}
-                        yield sse.event("status", said, _event_id(at))
-                    case Restart():
-                        yield sse.event("restart", {}, _event_id(at))
-                    case Answer():
-                        yield sse.event("answer", answer_out(happening), f"{place.seq}-{at.attempt}-end")
-                    case Failure():
-                        yield sse.event("error", self._render_failure(happening), f"{place.seq}-{at.attempt}-end")
+            async with aclosing(self._conversations.follow(tenant.id, conversation_id, turn_id, place)) as happenings:
+                async for happening in happenings:
+                    match happening:
+                        case None:
+                            yield sse.HEARTBEAT
+                        case Place():
+                            at = happening
+                        case TextDelta(text=text):
+                            yield sse.event("delta", {"text": text}, _event_id(at))
+                        case Status():
+                            said = {"text": happening.text, "agent": happening.agent, "tool": happening.tool}
+                            yield sse.event("status", said, _event_id(at))
+                        case Restart():
+                            yield sse.event("restart", {}, _event_id(at))
+                        case Answer():
+                            yield sse.event("answer", answer_out(happening), f"{place.seq}-{at.attempt}-end")
+                        case Failure():
+                            yield sse.event("error", self._render_failure(happening), f"{place.seq}-{at.attempt}-end")
         finally:
             self._metrics.streams_open.dec()
 
@@ -135,8 +138,16 @@ class Chat:
         return _json(body)
 
     async def create(self, tenant: Tenant, request: Request) -> Response:
-        session_id, body = await read_session(request, tenant.id)
-        made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
+        session_id, body, is_by_key = await read_session(request, tenant.id)
+        try:
+            made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
+        except ConversationNotFound:
+            if not is_by_key:
+                raise
+            await self._conversations.session(tenant.id, session_id, 1)  # not found either: it was cleared
+            raise IdempotencyConflict(_KEY_USED) from None  # it is another user's
+        if is_by_key and not _is_made_by(body, made):
+            raise IdempotencyConflict(_KEY_USED)
         return _json(session_out(made), 201)
 
     async def session(self, tenant: Tenant, session_id: UUID) -> Response:
@@ -297,6 +308,12 @@ def session_out(session: Session) -> dict[str, Any]:
     }
 
 
+def _is_made_by(body: SessionIn, session: Session) -> bool:
+    """A message may bring another context: what the session was made with is known until its first."""
+    is_same_context = session.last_seq > 0 or (session.context or {}) == (body.context or {})
+    return session.channel == body.channel and is_same_context
+
+
 def parse_event_id(value: str | None) -> Place | None:
     """Raises Invalid for an id that is none of ours."""
     if not value:
@@ -319,8 +336,11 @@ def _encode_cursor(moment: datetime) -> str:
 
 def _decode_cursor(cursor: str) -> datetime:
     try:
-        return datetime.fromisoformat(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
-    except (ValueError, binascii.Error) as error:
+        moment = datetime.fromisoformat(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+        if moment.tzinfo is None:
+            raise ValueError("ours name their time zone")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         message = "must be the next_cursor of an earlier answer"
         raise Invalid(f"cursor {message}.", errors=[FieldError("cursor", message)]) from error
 

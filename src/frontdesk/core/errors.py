@@ -10,6 +10,7 @@ FrontdeskError                 INTERNAL 500
 │   └── PassageNotFound        PASSAGE_NOT_FOUND 404
 ├── MethodNotAllowed           METHOD_NOT_ALLOWED 405
 ├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
+├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
 ├── Conflict                   CONFLICT 409
 │   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
 ├── SessionExpired             SESSION_EXPIRED 410
@@ -85,6 +86,10 @@ class MethodNotAllowed(FrontdeskError):
 
 class UnknownHost(FrontdeskError):
     status, error_code = 421, "UNKNOWN_HOST"
+
+
+class CrossSite(FrontdeskError):
+    status, error_code = 403, "CROSS_SITE"
 
 
 class Conflict(FrontdeskError):

@@ -66,7 +66,7 @@ def build_app(
             allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Correlation-ID"],
             expose_headers=["X-Correlation-ID", "Retry-After"],
         )
-    return Surroundings(inner, hosts=hosts, errors=errors, metrics=metrics)
+    return Surroundings(inner, hosts=hosts, origins=cors_origins, errors=errors, metrics=metrics)
 
 
 def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], None]) -> APIRouter:

@@ -91,7 +91,7 @@ def _invalid(error: RequestValidationError) -> Invalid:
     found = []
     for problem in error.errors():
         kind, *path = (str(part) for part in problem["loc"])
-        message = str(problem["msg"])
+        message = str(problem["msg"]).removeprefix("Value error, ")
         found.append(FieldError(".".join(path) or kind, message[0].lower() + message[1:]))
     detail = "; ".join(f"{field.field}: {field.message}" for field in found[:5])
     return Invalid(f"The request is not valid: {detail}.", errors=found)

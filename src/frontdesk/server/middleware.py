@@ -7,7 +7,7 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontdesk.core.errors import UnknownHost
+from frontdesk.core.errors import CrossSite, FrontdeskError, UnknownHost
 from frontdesk.core.ids import new_id
 from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
@@ -16,6 +16,7 @@ from frontdesk.telemetry.metrics import Metrics
 _SANE = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,100}$")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger()
 
@@ -23,9 +24,21 @@ log = structlog.get_logger()
 class Surroundings:
     """Plain ASGI, outermost: also what goes wrong in the error handlers is answered in the one format."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], errors: ErrorRenderer, metrics: Metrics) -> None:
-        """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        origins: Collection[str],
+        errors: ErrorRenderer,
+        metrics: Metrics,
+    ) -> None:
+        """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us.
+
+        `origins`: of the pages on other sites that may change something here; `*` is all of them.
+        """
         self._app = app
+        self._origins = frozenset(origins)
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
         self._errors = errors
         self._metrics = metrics
@@ -50,10 +63,10 @@ class Surroundings:
 
         begun = perf_counter()
         try:
-            if _host(scope) in self._hosts:
+            refused = self._refusal(scope)
+            if refused is None:
                 await self._app(scope, receive, answer)
             else:
-                refused = UnknownHost("The server does not go by this Host name. Add it to FRONTDESK_HOSTS.")
                 await self._errors.response(refused, correlation_id)(scope, receive, answer)
         except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
             log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
@@ -67,11 +80,24 @@ class Surroundings:
             self._metrics.requests.labels(route, f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
 
+    def _refusal(self, scope: Scope) -> FrontdeskError | None:
+        """Why the request goes no further."""
+        if _host(scope) not in self._hosts:
+            return UnknownHost("The server does not go by this Host name. Add it to FRONTDESK_HOSTS.")
+        if scope["method"] in SAFE_METHODS or _header(scope, b"sec-fetch-site") != "cross-site":
+            return None
+        if "*" in self._origins or _header(scope, b"origin") in self._origins:
+            return None
+        return CrossSite("Pages of this origin may change nothing here. Add it to FRONTDESK_CORS_ORIGINS.")
+
 
 def _host(scope: Scope) -> str:
     """Without its port, in small letters; a request of HTTP/1.0 without one counts as loopback."""
-    value = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "localhost")
-    return re.sub(r":\d*$", "", value).lower()
+    return re.sub(r":\d*$", "", _header(scope, b"host", "localhost")).lower()
+
+
+def _header(scope: Scope, name: bytes, default: str = "") -> str:
+    return next((value.decode("latin-1") for found, value in scope["headers"] if found == name), default)
 
 
 def _correlation_id(scope: Scope) -> str:
