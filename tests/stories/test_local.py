@@ -414,8 +414,7 @@ async def test_an_emergency_in_mid_booking_comes_first_and_the_booking_can_go_on
      "Je n'ai pas de douleur à la poitrine, quelles sont les heures de visite ?",
      "Não tenho dor no peito, qual é o horário de visitas?",
      "Saya tidak sakit dada, jam besuk pukul berapa?",
-     pytest.param("Ich habe keine Brustschmerzen, wann sind die Besuchszeiten?",
-                  marks=pytest.mark.xfail(strict=True, reason="the guard does not see the negation in `keine`"))],
+     "Ich habe keine Brustschmerzen, wann sind die Besuchszeiten?"],
 )  # fmt: skip
 async def test_what_is_denied_or_long_past_is_no_emergency(clinic: Served, visitor: str, message: str) -> None:
     answer = await clinic.chat(message, user=visitor)

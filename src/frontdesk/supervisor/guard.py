@@ -97,6 +97,7 @@ def _weigh(lexicon: Lexicon, words: list[str]) -> Weight:
         for hit in hits
         if not any(_overlap(span, figure) for span in hit.spans for figure in figures)
         and not any(_negated(lexicon, words, span, negations) for span in hit.spans)
+        and not _negated_within(words, hit, negations)
     ]
     if not hits:
         return Weight()
@@ -140,6 +141,20 @@ def _negated(lexicon: Lexicon, words: list[str], span: tuple[int, int], negation
         if not any(word in lexicon.breaks for word in between):
             return True
     return False
+
+
+def _negated_within(words: list[str], hit: Hit, negations: list[tuple[int, int]]) -> bool:
+    """Whether a negation stands in a gap of the phrase ("have no chest pain"), and is none of its own words.
+
+    Its own are those without which it would not be the phrase: "is not breathing".
+    """
+    inside = [
+        at
+        for start, end in negations
+        for at in range(start, end)
+        if any(span[0] < at < span[1] for span in hit.spans)
+    ]
+    return bool(inside) and hit.phrase.stands_in([word for at, word in enumerate(words) if at not in inside])
 
 
 def _elsewhere(lexicon: Lexicon, words: list[str], hit: Hit, others: list[Hit]) -> bool:

@@ -53,6 +53,9 @@ class Phrase(msgspec.Struct, frozen=True):
     anchors: frozenset[str]  # words, or `begin*`: one of them is in every text that matches; empty: try always
     words: frozenset[str]  # all that it names
 
+    def stands_in(self, words: Sequence[str]) -> bool:
+        return _match(self, f" {' '.join(words)} ") is not None
+
 
 class Hit(msgspec.Struct, frozen=True):
     """A phrase that was found, and its parts' places as (first word, last word + 1)."""
