@@ -54,12 +54,11 @@ clean: ## remove what was set up here (never your data)
 
 $(TOOLS)/bin/uv:
 	@echo "frontdesk: fetching the installer (uv)"
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "frontdesk needs Python 3.11 or newer: python3 is " + sys.version.split()[0])'
 	@python3 -m venv $(TOOLS) || { echo "python3 can't make environments: install python3-venv."; exit 1; }
 	@$(TOOLS)/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
 
 $(VENV)/bin/python: | $(UV)
-	@$(UV) venv --quiet --allow-existing --python python3 $(VENV)
+	@$(UV) venv --quiet --allow-existing --python '>=3.11' $(VENV) || { echo "frontdesk needs Python 3.11 or newer: none was found."; exit 1; }
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory $(VENV)/.dev && touch $@; else \

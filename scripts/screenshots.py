@@ -5,6 +5,7 @@ import asyncio
 import os
 import re
 import struct
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FIND_CHROMIUM = Path(__file__).parent / "chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 READY = re.compile(r"Ready in [\d.]+ s: (http://\S+)")
@@ -88,10 +89,14 @@ async def take(page: Page, sheet: Page, name: str) -> None:
     print(f"{target.name}: {target.stat().st_size / 1024:.0f} KiB")
 
 
+def chromium() -> str:
+    return subprocess.run([FIND_CHROMIUM], capture_output=True, text=True, check=True).stdout.strip()
+
+
 async def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     async with server() as url, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         sheet = await browser.new_page()
         page = await opened(browser, url, DESKTOP, "light")
         await say(page, "Can I see the cardiologist next Tuesday afternoon?")

@@ -1,6 +1,7 @@
 """A real Chromium, a page in it, and the desk it talks to."""
 
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 from scripted_desk import ScriptedDesk
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+FIND_CHROMIUM = Path(__file__).parents[2] / "scripts" / "chromium"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -23,12 +24,13 @@ DESKTOP = {"width": 1100, "height": 800}
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
+    chromium = subprocess.run([FIND_CHROMIUM], capture_output=True, text=True, check=False).stdout.strip()
+    if not chromium:
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is missing: the browser tests need Chromium")
-        pytest.skip("no Chromium: install Debian's `chromium` or name another by CHROMIUM")
+            pytest.fail("no Chromium that runs: the browser tests need one")
+        pytest.skip("no Chromium that runs: install one, or name one by CHROMIUM")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         await browser.close()
 
