@@ -39,7 +39,8 @@ TENANT_TABLES = {
         escalated boolean NOT NULL DEFAULT false, agent text, intent text, pending bytea, context bytea,
         summary bytea, summary_seq int NOT NULL DEFAULT 0, window_from int NOT NULL DEFAULT 0,
         answers int NOT NULL DEFAULT 0, answer_ms bigint NOT NULL DEFAULT 0,
-        created_at timestamptz NOT NULL DEFAULT now(), last_activity timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (tenant_id, id)""",
+        created_at timestamptz NOT NULL DEFAULT now(), last_activity timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (tenant_id, id)""",
     # seqs: the contact's messages that it answers. lease_until/worker: who runs it, and until when alone.
     "turns": """
         tenant_id uuid NOT NULL, id uuid NOT NULL, conversation_id uuid NOT NULL,
