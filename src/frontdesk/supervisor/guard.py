@@ -149,10 +149,7 @@ def _negated_within(words: list[str], hit: Hit, negations: list[tuple[int, int]]
     Its own are those without which it would not be the phrase: "is not breathing".
     """
     inside = [
-        at
-        for start, end in negations
-        for at in range(start, end)
-        if any(span[0] < at < span[1] for span in hit.spans)
+        at for start, end in negations for at in range(start, end) if any(span[0] < at < span[1] for span in hit.spans)
     ]
     return bool(inside) and hit.phrase.stands_in([word for at, word in enumerate(words) if at not in inside])
 
