@@ -4,8 +4,9 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any  # rows of data sets are JSON
 
@@ -77,6 +78,32 @@ class Report:
         if self.folders.out:
             self.folders.out.parent.mkdir(parents=True, exist_ok=True)
             self.folders.out.write_text(text, encoding="utf-8")
+            self.folders.out.with_suffix(".md").write_text(markdown(body), encoding="utf-8")
+
+
+def markdown(body: Mapping[str, Any]) -> str:
+    """The same for people: one row a figure, those of one set under its name."""
+    lines = [
+        f"# {body['name'].capitalize()}",
+        "",
+        f"Learnt from `{body['data']}`, measured on: {body['test']}; {body['items']:,} items, "
+        f"{body['ms_per_item']} ms each, the embedding of the text included where there is one. "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `make eval-{body['name']}`; "
+        "what the figures mean and don't: [README](../README.md).",
+        "",
+        "| figure | value |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {value} |" for name, value in _flat("", body["metrics"])]
+    return "\n".join(lines) + "\n"
+
+
+def _flat(prefix: str, metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}: ", value)
+        else:
+            yield f"{prefix}{name}", value
 
 
 class Stopwatch:
