@@ -105,8 +105,12 @@ class Desk:
 
 
 def noting(request: VendorRequest, *, delay_s: float = 0.0) -> Reply:
-    """Notes each line of what the user wrote, then says so. Says the same whenever it is asked the same."""
-    lines = [line for line in request.user.splitlines() if line.startswith("note ")]
-    if not lines or request.results:
+    """Notes each line of what the user wrote, then says so. Says the same whenever it is asked the same.
+
+    A turn that resumes after a crash shows it what was written before: it asks for what is left.
+    """
+    written = {result["result"]["written"] for result in request.results if result["status"] == "ok"}
+    lines = [line for line in request.user.splitlines() if line.startswith("note ") and line not in written]
+    if not lines:
         return Reply("All written down, thank you.", delay_s=delay_s)
     return Reply(tool_calls=[ToolUse("write_note", {"text": line}) for line in lines], delay_s=delay_s)
