@@ -61,7 +61,7 @@ $(VENV)/bin/python: | $(UV)
 	@$(UV) venv --quiet --allow-existing --python '>=3.11' $(VENV) || { echo "frontdesk needs Python 3.11 or newer: none was found."; exit 1; }
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory $(VENV)/.dev && touch $@; else \
+	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory --silent $(VENV)/.dev && touch $@; else \
 	  echo "frontdesk: installing $$(grep -c '==' requirements.lock) packages" && \
 	  $(UV) pip sync --quiet --python $(PYTHON) --require-hashes --compile-bytecode requirements.lock && \
 	  $(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable . && touch $@; fi
