@@ -7,7 +7,10 @@ from tests.crash.desk import FILES, Desk, noting
 from tests.vendors.replies import Reply
 from tests.vendors.server import Vendor
 
-from frontdesk.conversations.models import Author
+from frontdesk.agents.calls import idempotency_key
+from frontdesk.agents.models import Step
+from frontdesk.conversations.models import Author, Incoming
+from frontdesk.core.ids import new_id
 
 USER, AGENT, SYSTEM = Author.CONTACT, Author.AGENT, Author.SYSTEM
 
@@ -162,3 +165,23 @@ async def test_a_turn_takes_only_so_many_messages(desk_room: Room, vendor: Vendo
         await desk_room.answer(accepted)
     covered = sorted(seq for _, seqs in await desk_room.said(conversation) for seq in seqs)
     assert covered == sorted([first.seq, *(accepted.seq for accepted in rest)])
+
+
+async def test_a_turn_cut_between_two_of_its_side_effects_does_the_second_and_repeats_none(
+    desk_room: Room, desk: Desk
+) -> None:
+    services, tenant, dead = desk_room.services, desk_room.tenant, new_id()
+    incoming = Incoming("ann", "note one\nnote two", uuid4())
+    accepted = await services.store.accept(
+        tenant.id, incoming, "test", worker=dead, lease_s=3600, ttl_s=3600, join=True, window=10
+    )
+    assert accepted.claimed is not None
+    call = {"text": "note one"}
+    key = idempotency_key(accepted.turn_id, "clerk", "write_note", call, 0)
+    step = Step(1, "clerk", "tool", "write_note", "started", call, None, 0, key)  # and there it was killed
+    assert await services.store.record_step(accepted.claimed, dead, step)
+    await desk_room.owner.execute("UPDATE turns SET lease_until = now() - interval '1 s'")
+    answer = await desk_room.answer(accepted)
+    assert answer.text == "All written down, thank you."
+    assert desk.calls() == {"note one": {key}, "note two": desk.calls()["note two"]}
+    assert len(desk.calls()["note two"]) == 1
