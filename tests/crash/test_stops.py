@@ -167,7 +167,7 @@ async def test_sigterm_hands_a_turn_that_takes_too_long_over_within_ten_seconds_
 ) -> None:
     session_id = str(uuid.uuid4())
     held = Held(vendor)
-    async with serving(desk.data, desk.environment | {"FRONTDESK_TURNS__STOP_S": "5"}) as served:
+    async with serving(desk.data, desk.environment) as served:
         accepted = await say(served, "note one", session_id, "messages")
         await held.reached()
         begun = monotonic()
