@@ -105,7 +105,11 @@ TENANT, AGENT, TOOL = "tenant.yaml", "agents/counter.yaml", "tools/order_bread.y
         ),
         (
             changed(AGENT, "title", "patterns: ['a(b']\ntitle"),
-            "agents/counter.yaml:1: `a(b` is not a regular expression",
+            "agents/counter.yaml:1: `a(b` is not a regular expression of RE2: missing )",
+        ),
+        (
+            changed(AGENT, "title", "patterns: ['(?=a)b']\ntitle"),
+            "agents/counter.yaml:1: `(?=a)b` is not a regular expression of RE2: invalid perl operator",
         ),
         # tools
         (

@@ -129,6 +129,19 @@ async def test_a_pattern_is_not_looked_for_beyond_what_is_searched() -> None:
     assert (await route(far, definitions=definitions)).stage is not Stage.PATTERN
 
 
+async def test_a_pattern_that_backtracks_for_ever_elsewhere_is_searched_at_once() -> None:
+    agents = {**DEFINITIONS.agents, "booking": Agent("booking", "Appointments", "Books.", patterns=("(x+x+)+y",))}
+    definitions = msgspec.structs.replace(DEFINITIONS, agents=agents)
+    assert (await route("x" * SEARCHED, definitions=definitions)).stage is not Stage.PATTERN
+    assert (await route("x" * (SEARCHED - 1) + "y", definitions=definitions)).stage is Stage.PATTERN
+
+
+async def test_a_pattern_that_was_applied_before_it_was_refused_is_left_out() -> None:
+    agents = {**DEFINITIONS.agents, "booking": Agent("booking", "", "", patterns=("(?=b)book", "me in"))}
+    definitions = msgspec.structs.replace(DEFINITIONS, agents=agents)
+    assert (await route("book me in", definitions=definitions)).reason == "matches me in"
+
+
 async def test_a_pattern_goes_before_the_classifier() -> None:
     decision = await route("Book me in", {"Book me in": sure("info")})
     assert (decision.stage, chosen(decision)) == (Stage.PATTERN, [("booking", "Book me in")])

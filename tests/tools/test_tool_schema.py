@@ -120,6 +120,7 @@ def test_the_question_is_in_the_contacts_language_else_in_english() -> None:
         ({"type": "object", "properties": {}, "required": ["a"]}, "'a'"),
         ({"type": "object", "properties": {"a": {"type": "strin"}}}, "properties.a.type"),
         ({"type": "object", "properties": {"a": {"type": "string", "pattern": "("}}}, "pattern"),
+        ({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?!b)a"}}}, "pattern"),
         ({"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1/schema.json"}}}, "same schema"),
         ({"type": "object", "properties": {"a": {"x-question": {"en": 3}}}}, "x-question"),
         ({"type": "object", "properties": {"a": {"x-synonyms": ["b"]}}}, "x-synonyms"),
@@ -128,6 +129,12 @@ def test_the_question_is_in_the_contacts_language_else_in_english() -> None:
 def test_a_bad_schema_is_refused_with_what_is_wrong(schema: dict[str, Any], what: str) -> None:
     with pytest.raises(DefinitionError, match=what.replace(".", r"\.")):
         InputSchema(schema)
+
+
+def test_a_pattern_that_backtracks_for_ever_elsewhere_is_checked_at_once() -> None:
+    schema = OutputSchema({"type": "string", "pattern": "^(a+)+$"})
+    assert schema.problem("a" * 5_000) is None
+    assert schema.problem("a" * 5_000 + "b") is not None
 
 
 def test_the_output_schema_names_what_the_result_lacks() -> None:

@@ -28,6 +28,7 @@ from frontdesk.apply.located import Located, Path_, read_text, read_yaml
 from frontdesk.apply.problems import Problems, did_you_mean
 from frontdesk.apply.template_files import TemplateFiles
 from frontdesk.apply.tool_files import ToolReader
+from frontdesk.core.expressions import BadExpression, compiled
 from frontdesk.knowledge.models import Source
 from frontdesk.tools.types import ToolDefinition
 
@@ -273,9 +274,9 @@ class _Reader:
             self._check_known(at, ("prompt",), "prompt", form.prompt or name, prompts)
             for place, pattern in enumerate(form.patterns):
                 try:
-                    re.compile(pattern)
-                except re.error as error:
-                    sentence = f"`{pattern}` is not a regular expression: {error}"
+                    compiled(pattern)
+                except BadExpression as error:
+                    sentence = f"`{pattern}` is not a regular expression of RE2: {error}"
                     self._problems.add(at.file, at.line(("patterns", place)), sentence)
             for place, example in enumerate(form.examples):
                 other = said.setdefault(" ".join(example.lower().split()), f"{at.file}:{at.line(('examples', place))}")

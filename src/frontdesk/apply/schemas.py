@@ -2,18 +2,17 @@
 
 from typing import Any  # JSON Schema is untyped JSON
 
-from jsonschema import Draft202012Validator
-
 from frontdesk.apply.located import Located, Path_
 from frontdesk.apply.problems import Problems, did_you_mean
+from frontdesk.core.dialect import Dialect
 
-_DIALECT = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+_SCHEMAS = Dialect(Dialect.META_SCHEMA, format_checker=Dialect.FORMAT_CHECKER)
 
 
 def check_schema(located: Located, at: str, schema: dict[str, Any], problems: Problems) -> None:
     """`schema` stands in the file under the key `at`."""
     count = 0
-    for error in _DIALECT.iter_errors(schema):
+    for error in _SCHEMAS.iter_errors(schema):
         path: Path_ = (at, *error.absolute_path)
         problems.add(located.file, located.line(path), f"`{at}` is not a JSON Schema: {_short(error.message)}")
         count += 1

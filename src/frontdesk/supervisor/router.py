@@ -7,9 +7,11 @@ from datetime import datetime
 from time import perf_counter
 
 import msgspec
+import structlog
 from cachetools import LRUCache
 
 from frontdesk.agents.models import Agent, Definitions
+from frontdesk.core.expressions import BadExpression, Expression, compiled
 from frontdesk.llm import slots
 from frontdesk.llm.providers.local.smalltalk import small_talk
 from frontdesk.llm.types import PendingCall
@@ -18,6 +20,8 @@ from frontdesk.supervisor.asking import Verdict
 from frontdesk.supervisor.clauses import clauses
 from frontdesk.supervisor.models import Clarification, Decision, Intent, RouteState, Stage, Trial
 from frontdesk.supervisor.picking import picked
+
+log = structlog.get_logger()
 
 # Calibrated probabilities: what the classifier must reach to decide alone, for one agent and for each of several.
 SURE, SURE_OF_EACH, IN_SCOPE = 0.60, 0.70, 0.50
@@ -68,17 +72,16 @@ class Patterns:
     """Agents' regular expressions, compiled once per tenant and version."""
 
     def __init__(self) -> None:
-        self._compiled: LRUCache[object, list[tuple[str, re.Pattern[str]]]] = LRUCache(256)
+        self._compiled: LRUCache[object, list[tuple[str, str, Expression]]] = LRUCache(256)
 
-    async def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
-        """(agent, pattern) of the first that matches. Off the event loop: who wrote the patterns is not known here."""
+    def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
+        """(agent, pattern) of the first that matches, in time that grows with the message alone."""
         key = (definitions.tenant.id, definitions.tenant.version)
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            compiled = self._compiled[key] = [
-                (agent.name, re.compile(pattern)) for agent in definitions.agents.values() for pattern in agent.patterns
-            ]
-        return await asyncio.to_thread(_first_match, compiled, message[:SEARCHED]) if compiled else None
+        if key not in self._compiled:
+            self._compiled[key] = _expressions(definitions)
+        text = message[:SEARCHED]
+        found = ((agent, pattern) for agent, pattern, expression in self._compiled[key] if expression.search(text))
+        return next(found, None)
 
 
 class Route:
@@ -220,7 +223,7 @@ class Route:
         return self._decision(Stage.STICKY, "a short follow-up", [self._whole(last)])
 
     async def _pattern(self, whole: Score, parts: list[Score]) -> Decision | None:
-        found = await self._patterns.match(self._message, self._definitions)
+        found = self._patterns.match(self._message, self._definitions)
         if found is None:
             return None
         agent, pattern = found
@@ -327,8 +330,16 @@ class Route:
         )
 
 
-def _first_match(compiled: Sequence[tuple[str, re.Pattern[str]]], text: str) -> tuple[str, str] | None:
-    return next(((agent, pattern.pattern) for agent, pattern in compiled if pattern.search(text)), None)
+def _expressions(definitions: Definitions) -> list[tuple[str, str, Expression]]:
+    """(agent, pattern, expression), in order."""
+    expressions = []
+    for agent in definitions.agents.values():
+        for pattern in agent.patterns:
+            try:
+                expressions.append((agent.name, pattern, compiled(pattern)))
+            except BadExpression:  # applied before such patterns were refused
+                log.warning("pattern.refused", tenant=definitions.tenant.slug, agent=agent.name)
+    return expressions
 
 
 def _tells_of_oneself(text: str, now: datetime, language: str) -> bool:

@@ -9,9 +9,11 @@ from uuid import UUID
 import jsonschema
 import msgspec
 import phonenumbers
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import FormatChecker
+from jsonschema.protocols import Validator
 from referencing import Registry
 
+from frontdesk.core.dialect import Dialect
 from frontdesk.core.errors import DefinitionError
 from frontdesk.tools.types import JSONObject
 
@@ -135,17 +137,17 @@ def _refuse_bad_input_schema(schema: JSONObject) -> None:
             raise DefinitionError(f"`x-synonyms` of {name!r} must map a value of `enum` to a list of words.")
 
 
-def _compiled(schema: JSONObject) -> Draft202012Validator:
+def _compiled(schema: JSONObject) -> Validator:
     for reference in _references(schema):
         # Anything else would be fetched from where the schema says.
         if not reference.startswith("#"):
             raise DefinitionError(f"`$ref: {reference}` must point into the same schema (`#/$defs/…`).")
     try:
-        Draft202012Validator.check_schema(schema)
+        Dialect.check_schema(schema, Dialect.FORMAT_CHECKER)
     except jsonschema.SchemaError as error:
         place = ".".join(str(part) for part in error.absolute_path)
         raise DefinitionError(f"Not a JSON Schema: {place or 'the schema'}: {error.message[:200]}.") from error
-    return Draft202012Validator(schema, format_checker=FORMATS, registry=Registry())
+    return Dialect(schema, format_checker=FORMATS, registry=Registry())
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -7,8 +7,9 @@ from datetime import date, time
 from functools import cache
 from typing import Any  # arguments and schemas are untyped JSON
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import FormatChecker
 
+from frontdesk.core.dialect import Dialect
 from frontdesk.llm.slots.calendar_words import PARTS_OF_DAY
 
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:Z|[+-]\d\d:\d\d)?")
@@ -30,12 +31,12 @@ class Problem:
 
 def validate(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with the arguments, missing ones included, in the schema's order of checking."""
-    errors = Draft202012Validator(dict(schema), format_checker=formats()).iter_errors(dict(arguments))
+    errors = Dialect(dict(schema), format_checker=formats()).iter_errors(dict(arguments))
     return [Problem(_parameter(error), error.message[:300]) for error in errors]
 
 
-def fits(schema: Mapping[str, Any], value: object) -> bool:
-    return bool(Draft202012Validator(dict(schema), format_checker=formats()).is_valid(value))
+def fits(schema: Mapping[str, Any], value: Any) -> bool:
+    return bool(Dialect(dict(schema), format_checker=formats()).is_valid(value))
 
 
 def missing(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:

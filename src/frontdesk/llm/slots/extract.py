@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any  # the values of a JSON Schema are untyped
 
+from frontdesk.core.expressions import compiled
 from frontdesk.llm.slots.assign import assign, choose_one, not_negated, side_of
 from frontdesk.llm.slots.check import as_time, fits
 from frontdesk.llm.slots.choices import find_choices, pick
@@ -227,7 +228,7 @@ def _choices(reading: _Reading, slots: Sequence[Slot]) -> None:
 
 def _patterns(reading: _Reading, slots: Sequence[Slot]) -> None:
     for slot in slots:
-        pattern = re.compile(slot.schema["pattern"])
+        pattern = compiled(slot.schema["pattern"])
         for match in re.finditer(r"[^\s,;!?()]{1,64}", reading.text):
             written = match.group().strip(".:'\"")
             kept = next((each for each in (written, written.upper()) if pattern.search(each) and len(each) > 1), None)
