@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from typer.main import get_command
 
-from frontdesk.channels import http, page
+from frontdesk.channels import feedback, http, page
 from frontdesk.channels.http import Chat
 from frontdesk.cli.app import app as commands
 from frontdesk.core.clock import SystemClock
@@ -213,10 +213,11 @@ async def _paths() -> dict[str, dict[str, Any]]:
     routers = [
         http.build_router(chat, nothing),
         http.build_short_router(chat, nothing),
+        feedback.build_router(nothing, nothing),
         page.build_router(nothing, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(routers, errors, metrics, Health({}, {}), lambda: None, (), ())
+    app = build_app(routers, errors, metrics, Health({}, {}), nothing, (), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

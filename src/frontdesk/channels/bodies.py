@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, BaseModel, Field, StrictStr, ValidationError
 from starlette.requests import Request
 
+from frontdesk.conversations.feedback import Verdict
 from frontdesk.conversations.models import Incoming
 from frontdesk.core import json
 from frontdesk.core.errors import FieldError, Invalid, Malformed, TooLarge, UnsupportedType
@@ -72,6 +73,16 @@ class ChatIn(SessionIn):
     ] = []
 
 
+class FeedbackIn(BaseModel, extra="forbid"):
+    """A verdict on the decision behind a message."""
+
+    user_id: Annotated[
+        StrictStr, Field(min_length=1, max_length=100, description="who judges"), AfterValidator(readable)
+    ]
+    verdict: Annotated[Verdict, Field(description="whether the right agent answered")]
+    agent: Annotated[StrictStr | None, Field(max_length=60, description="with `wrong`: whose matter it was")] = None
+
+
 async def read_body(request: Request) -> bytes:
     """The body, at most MAX_BODY, whatever the client announced. Raises TooLarge."""
     length = request.headers.get("content-length", "")
@@ -108,6 +119,11 @@ async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, Session
     if body.session_id is None and key is not None:
         return uuid5(tenant_id, key), body, True
     return body.session_id or new_id(), body, False
+
+
+async def read_feedback(request: Request) -> FeedbackIn:
+    """Raises as `read_chat`."""
+    return await _read(request, FeedbackIn)
 
 
 async def _read(request: Request, form: type[Body]) -> Body:

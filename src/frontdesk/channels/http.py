@@ -17,9 +17,10 @@ from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
 from frontdesk.channels.bodies import ChatIn, SessionIn, read_chat, read_session, readable
+from frontdesk.conversations.feedback import Judgement
 from frontdesk.conversations.models import Accepted, Answer, Author, Failure, Message, Session
 from frontdesk.conversations.pending import workflow_of
-from frontdesk.conversations.service import Conversations, Place
+from frontdesk.conversations.service import Conversations, Explanation, Place
 from frontdesk.core.clock import iso
 from frontdesk.core.errors import ConversationNotFound, FieldError, IdempotencyConflict, Invalid
 from frontdesk.core.json import dumps
@@ -164,12 +165,7 @@ class Chat:
 
     async def explanation(self, tenant: Tenant, message_id: UUID) -> Response:
         found = await self._conversations.explanation(tenant.id, message_id)
-        turn: dict[str, Any] = msgspec.to_builtins(found.turn)
-        moments = {
-            name: iso(moment) if (moment := getattr(found.turn, name)) else None
-            for name in ("created_at", "started_at", "ended_at")
-        }
-        return _json(turn | moments | {"steps": msgspec.to_builtins(found.steps)})
+        return _json(explanation_out(found))
 
     async def clear(self, tenant: Tenant, session_id: UUID) -> Response:
         await self._conversations.clear(tenant.id, session_id)
@@ -281,6 +277,33 @@ def message_out(message: Message) -> dict[str, Any]:
         "timestamp": iso(message.created_at),
         "in_reply_to": message.in_reply_to if message.author is not Author.CONTACT else (),
         "metadata": message.body.metadata,
+    }
+
+
+def explanation_out(found: Explanation) -> dict[str, Any]:
+    turn: dict[str, Any] = msgspec.to_builtins(found.turn)
+    moments = {
+        name: iso(moment) if (moment := getattr(found.turn, name)) else None
+        for name in ("created_at", "started_at", "ended_at")
+    }
+    return (
+        turn
+        | moments
+        | {
+            "messages": [message_out(message) for message in found.messages],
+            "stages": msgspec.to_builtins(found.stages),
+            "steps": msgspec.to_builtins(found.steps),
+            "feedback": [judgement_out(judgement) for judgement in found.judgements],
+        }
+    )
+
+
+def judgement_out(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "user_id": judgement.author,
+        "verdict": judgement.verdict,
+        "agent": judgement.agent,
+        "given_at": iso(judgement.given_at),
     }
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.agents.models import Step, Tenant
+from frontdesk.conversations.feedback import Judgement, judgements_of
 from frontdesk.conversations.live import Happening, Live, Outcome, happenings_of
 from frontdesk.conversations.models import (
     Accepted,
@@ -26,6 +27,7 @@ from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.errors import AnswerLate, ConversationNotFound, DatabaseUnavailable, ShuttingDown, TurnFailed
 from frontdesk.db import Database
 from frontdesk.llm.types import Restart
+from frontdesk.supervisor.explaining import StageSeen, decision_of, stages_of
 from frontdesk.telemetry.metrics import Metrics
 
 HEARTBEAT_S = 15.0
@@ -43,10 +45,13 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """A turn as it was decided and run, step by step."""
+    """A turn as it was decided and run: what was said, every stage, every step, and what people say of it."""
 
     turn: TurnRecord
+    messages: tuple[Message, ...]  # the contact's that it covers, then what came of it
+    stages: tuple[StageSeen, ...]
     steps: tuple[Step, ...]
+    judgements: tuple[Judgement, ...]
 
 
 class Conversations:
@@ -222,7 +227,13 @@ class Conversations:
         """How the turn of a message came to its answer. Raises ConversationNotFound."""
         async with self._db.scope(tenant_id) as scope:
             turn = await self._store.turn_record(scope, message_id)
-            return Explanation(turn, tuple(await self._store.steps(scope, turn.turn_id)))
+            return Explanation(
+                turn,
+                messages=tuple(await self._store.messages_of(scope, turn)),
+                stages=stages_of(decision_of(turn.decision)),
+                steps=tuple(await self._store.steps(scope, turn.turn_id)),
+                judgements=tuple(await judgements_of(scope, turn.turn_id)),
+            )
 
     async def clear(self, tenant_id: UUID, conversation_id: UUID) -> None:
         """Erases the session's content. Idempotent."""

@@ -414,6 +414,21 @@ class ConversationStore:
         rows = await scope.fetch(query, scope.tenant_id, conversation_id, seq, limit)
         return [self._message(scope.tenant_id, row) for row in rows]
 
+    async def messages_of(self, scope: TenantScope, turn: TurnRecord) -> list[Message]:
+        """What a turn covers, and its answer or failure behind it."""
+        query = """
+            SELECT seq, id, role, body, in_reply_to, created_at
+              FROM messages
+             WHERE tenant_id = $1
+               AND conversation_id = $2
+               AND seq >= $3
+               AND turn_id = $4
+             ORDER BY seq
+             LIMIT 50
+        """
+        rows = await scope.fetch(query, scope.tenant_id, turn.session_id, turn.covers[0], turn.turn_id)
+        return [self._message(scope.tenant_id, row) for row in rows]
+
     def _message(self, tenant_id: UUID, row: Any) -> Message:
         try:
             body = self._sealed.open_body(tenant_id, row["body"])

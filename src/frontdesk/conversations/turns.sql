@@ -404,6 +404,9 @@ BEGIN
     DELETE FROM steps AS s USING turns AS t
      WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
        AND s.tenant_id = in_tenant AND s.turn_id = t.id;
+    DELETE FROM feedback AS f USING turns AS t
+     WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
+       AND f.tenant_id = in_tenant AND f.turn_id = t.id;
     DELETE FROM messages AS m WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation;
     -- Whoever runs one of its turns has lost it: nothing of it may be written any more.
     UPDATE turns AS t

@@ -7,12 +7,18 @@ from pathlib import Path
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Raised with every release whose functions changed: a program never installs its own over those of a newer one.
-FUNCTIONS_VERSION = 1
+FUNCTIONS_VERSION = 2
 
 # plpgsql kept beside the store that calls it; installed by every migration, in this order.
 FUNCTIONS = tuple(
     Path(__file__).parents[1] / path
-    for path in ("tenants/tenants.sql", "events/outbox.sql", "conversations/turns.sql", "knowledge/search.sql")
+    for path in (
+        "tenants/tenants.sql",
+        "events/outbox.sql",
+        "conversations/turns.sql",
+        "conversations/feedback.sql",
+        "knowledge/search.sql",
+    )
 )
 
 

@@ -35,4 +35,5 @@ TOPICS = {
     "turns": ("turn.completed", "turn.failed", "turn.handed_off"),
     "conversations.state": ("conversation.expired", "conversation.cleared"),
     "handoff": ("escalation.requested",),
+    "feedback": ("feedback.given", "feedback.withdrawn"),
 }

@@ -1,6 +1,6 @@
 """The web application: routes and what surrounds them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Any  # OpenAPI's schema is JSON
 
@@ -47,7 +47,7 @@ def build_app(
     errors: ErrorRenderer,
     metrics: Metrics,
     health: Health,
-    refresh_metrics: Callable[[], None],
+    refresh_metrics: Callable[[], Awaitable[None]],
     cors_origins: tuple[str, ...],
     hosts: tuple[str, ...],
 ) -> ASGIApp:
@@ -62,14 +62,14 @@ def build_app(
         inner = CORSMiddleware(
             inner,
             allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Correlation-ID"],
             expose_headers=["X-Correlation-ID", "Retry-After"],
         )
     return Surroundings(inner, hosts=hosts, origins=cors_origins, errors=errors, metrics=metrics)
 
 
-def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], None]) -> APIRouter:
+def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], Awaitable[None]]) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/health")
@@ -93,7 +93,7 @@ def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[
     @router.get("/metrics")
     async def show_metrics() -> Response:
         """Prometheus."""
-        refresh_metrics()
+        await refresh_metrics()
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

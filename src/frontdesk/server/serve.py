@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
-from frontdesk.channels import http, page
+from frontdesk.channels import feedback, http, page
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import SettingsError, ShuttingDown
 from frontdesk.core.settings import Settings
@@ -173,6 +173,7 @@ def web_application(services: Services) -> ASGIApp:
     routers = [
         http.build_router(chat, directory.named),
         http.build_short_router(chat, directory.default),
+        feedback.build_router(services.feedback, directory.named),
         page.build_router(services.knowledge, directory.named, directory.default, definitions_of),
     ]
     return build_app(
@@ -211,10 +212,11 @@ def health_of(services: Services) -> Health:
     )
 
 
-def refresher(services: Services) -> Callable[[], None]:
+def refresher(services: Services) -> Callable[[], Awaitable[None]]:
     """Sets the gauges that are read off, not counted."""
 
-    def refresh() -> None:
+    async def refresh() -> None:
+        await services.feedback.count()
         size, idle = services.database.size()
         services.metrics.database_connections.labels("open").set(size)
         services.metrics.database_connections.labels("idle").set(idle)

@@ -17,6 +17,7 @@ from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.prompts import Prompts
 from frontdesk.agents.runner import Runner
 from frontdesk.conversations.answering import Answering
+from frontdesk.conversations.feedback import Decisions, Feedback
 from frontdesk.conversations.housekeeping import Housekeeping
 from frontdesk.conversations.live import Live
 from frontdesk.conversations.sealed import Sealed
@@ -93,6 +94,8 @@ class Services:
     wakeups: Wakeups
     worker: Worker
     conversations: Conversations
+    feedback: Feedback
+    decisions: Decisions
     housekeeping: Housekeeping
     summaries: ConsumerLoop
 
@@ -184,6 +187,8 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
             wakeups=wakeups,
             worker=worker,
             conversations=conversations,
+            feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
+            decisions=Decisions(database, sealed),
             housekeeping=Housekeeping(
                 store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
             ),

@@ -27,13 +27,24 @@ class Intent(msgspec.Struct, frozen=True):
     query: str
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Likeness(msgspec.Struct, frozen=True):
+    """An example that a message resembles, as it was when the message was routed."""
+
+    example: str
+    agent: str
+    cosine: float
+
+
+class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage that was tried: its best scores by agent and why it did or did not decide."""
 
     stage: Stage
     scores: dict[str, float]
     reason: str
     duration_ms: float
+    least: float | None = None  # of a score, to decide alone
+    in_scope: float | None = None  # probability that it is any agent's matter
+    nearest: tuple[Likeness, ...] = ()  # best first
 
 
 class Clarification(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from frontdesk.llm.types import PendingCall
 from frontdesk.supervisor import texts
 from frontdesk.supervisor.asking import Verdict
 from frontdesk.supervisor.clauses import clauses
-from frontdesk.supervisor.models import Clarification, Decision, Intent, RouteState, Stage, Trial
+from frontdesk.supervisor.models import Clarification, Decision, Intent, Likeness, RouteState, Stage, Trial
 from frontdesk.supervisor.picking import picked
 
 log = structlog.get_logger()
@@ -52,6 +52,7 @@ class Score(msgspec.Struct, frozen=True):
 
     probabilities: dict[str, float]
     in_scope: float
+    nearest: tuple[Likeness, ...] = ()  # best first; only told, never decided by
 
     @property
     def best(self) -> tuple[str, float]:
@@ -235,18 +236,20 @@ class Route:
             return None
         several = self._several(parts)
         if len(several) > 1:
-            return self._decision(Stage.EMBEDDING, f"{len(several)} different matters", several, whole)
+            return self._decision(Stage.EMBEDDING, f"{len(several)} different matters", several, whole, SURE_OF_EACH)
         if whole.is_sure(SURE):
             agent, probability = whole.best
             intents = [Intent(agent, probability, self._message)]
-            return self._decision(Stage.EMBEDDING, f"like the examples of {agent}", intents, whole)
+            return self._decision(Stage.EMBEDDING, f"like the examples of {agent}", intents, whole, SURE)
         if several:
             # "I'm stuck in traffic, where do I park?" The agent reads all of it: what else is said may matter to it.
             (intent,) = several
             intents = [msgspec.structs.replace(intent, query=self._message)]
-            return self._decision(Stage.EMBEDDING, f"a part is like the examples of {intent.agent}", intents, whole)
+            reason = f"a part is like the examples of {intent.agent}"
+            return self._decision(Stage.EMBEDDING, reason, intents, whole, SURE_OF_EACH)
         in_scope = "" if whole.in_scope >= IN_SCOPE else f", in scope {whole.in_scope:.2f} < {IN_SCOPE}"
-        self._try(Stage.EMBEDDING, whole.probabilities, f"best {whole.best[1]:.2f}, sure from {SURE}{in_scope}")
+        reason = f"best {whole.best[1]:.2f}, sure from {SURE}{in_scope}"
+        self._try(Stage.EMBEDDING, whole.probabilities, reason, whole, SURE)
         return None
 
     def _several(self, parts: list[Score]) -> list[Intent]:
@@ -300,21 +303,44 @@ class Route:
     def _default(self, whole: Score) -> Decision:
         agent = self._default_agent
         confidence = whole.probabilities.get(agent, 0.0)
-        return self._decision(Stage.DEFAULT, "no stage was sure", [Intent(agent, confidence, self._message)], whole)
+        self._try(Stage.DEFAULT, whole.probabilities, "no stage was sure")
+        intents = (Intent(agent, confidence, self._message),)
+        trials = tuple(self._trials)
+        return Decision(Stage.DEFAULT, "no stage was sure", intents, trials, language=self._language)
 
     # What they share.
 
     def _whole(self, agent: str) -> Intent:
         return Intent(agent, 1.0, self._message)
 
-    def _try(self, stage: Stage, scores: dict[str, float], reason: str) -> None:
+    def _try(
+        self,
+        stage: Stage,
+        scores: dict[str, float],
+        reason: str,
+        whole: Score | None = None,
+        least: float | None = None,
+    ) -> None:
         now = perf_counter()
-        self._trials.append(Trial(stage, dict(scores), reason, round((now - self._began) * 1000, 3)))
+        took_ms = round((now - self._began) * 1000, 3)
         self._began = now
+        if whole is None:
+            self._trials.append(Trial(stage, dict(scores), reason, took_ms))
+        else:
+            in_scope = round(whole.in_scope, 4)
+            self._trials.append(Trial(stage, dict(scores), reason, took_ms, least, in_scope, whole.nearest))
 
-    def _decision(self, stage: Stage, reason: str, intents: Sequence[Intent], whole: Score | None = None) -> Decision:
+    def _decision(
+        self,
+        stage: Stage,
+        reason: str,
+        intents: Sequence[Intent],
+        whole: Score | None = None,
+        least: float | None = None,
+    ) -> Decision:
+        """`whole` and `least`: what the classifier said, and what it had to reach."""
         scores = whole.probabilities if whole else {intent.agent: intent.confidence for intent in intents}
-        self._try(stage, scores, reason)
+        self._try(stage, scores, reason, whole, least)
         return Decision(stage, reason, tuple(intents), tuple(self._trials), language=self._language)
 
     def _clarify(self, stage: Stage, reason: str, question: str, options: tuple[str, ...]) -> Decision:

@@ -18,11 +18,11 @@ from frontdesk.llm.gateway import Call, Gateway
 from frontdesk.llm.ledger import LedgerRow
 from frontdesk.supervisor import store
 from frontdesk.supervisor.asking import Verdict, routing_request, verdict_of
-from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged
+from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged, Scored
 from frontdesk.supervisor.fit import Example, fingerprint, fit
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
-from frontdesk.supervisor.models import Alarm, Decision, RouteState
+from frontdesk.supervisor.models import Alarm, Decision, Likeness, RouteState
 from frontdesk.supervisor.router import Patterns, Route, Score
 from frontdesk.telemetry.metrics import Metrics
 
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 LOCAL = "local"
 ROUTING_ALIASES = ("fast", "smart")
 _TENANTS, _SCORES = 64, 20_000
+# Examples kept with a decision, and characters of each.
+_NEAREST, _SHOWN = 3, 120
 # More texts at once than this are scored off the event loop.
 _AT_ONCE = 2
 
@@ -111,9 +113,7 @@ class Supervisor:
             else:
                 scored = classifier.score(missing, vectors)
             for text, found in zip(missing, scored, strict=True):
-                # Only agents that still exist: the classifier may be a version behind for a moment.
-                kept = {name: value for name, value in found.probabilities.items() if name in definitions.agents}
-                known[text] = fresh = Score(kept, found.in_scope)
+                known[text] = fresh = score_of(found, definitions)
                 if is_current:
                     self._scores[keys[text]] = fresh
         return [score for text in texts if (score := known[text]) is not None]
@@ -208,6 +208,13 @@ class Supervisor:
 def examples_of(definitions: Definitions) -> list[Example]:
     """(text, agent), in a fixed order."""
     return [(text, agent.name) for _, agent in sorted(definitions.agents.items()) for text in agent.examples]
+
+
+def score_of(found: Scored, definitions: Definitions) -> Score:
+    """Only agents that still exist: the classifier may be a version behind for a moment."""
+    kept = {name: value for name, value in found.probabilities.items() if name in definitions.agents}
+    nearest = (Likeness(text[:_SHOWN], agent, cosine) for text, agent, cosine in found.nearest[:_NEAREST])
+    return Score(kept, found.in_scope, tuple(nearest))
 
 
 def _tell(examples: Sequence[Example]) -> bool:

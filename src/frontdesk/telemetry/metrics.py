@@ -29,6 +29,13 @@ class Metrics:
         self.stages = Counter(
             "frontdesk_routing_decisions", "Decisions by stage", ("tenant", "stage"), registry=registry
         )
+        # Read off the database (conversations/feedback.py): the same on every server.
+        self.feedback = Gauge(
+            "frontdesk_feedback", "Verdicts on decisions that stand", ("tenant", "verdict"), registry=registry
+        )
+        self.intent_accuracy = Gauge(
+            "frontdesk_intent_accuracy", "Share of the verdicts that say `right`", ("tenant",), registry=registry
+        )
         self.turns_running = Gauge("frontdesk_turns_running", "Turns that this process runs", registry=registry)
         self.turns_recovered = Counter("frontdesk_turns_recovered", "Turns taken from a dead worker", registry=registry)
         self.streams_open = Gauge("frontdesk_streams_open", "Connected streams", registry=registry)

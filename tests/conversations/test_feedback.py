@@ -1,0 +1,75 @@
+"""Verdicts on decisions: kept once for each author, told to the log, another tenant's nobody's."""
+
+from uuid import UUID
+
+import pytest
+from tests.conftest import make_tenant
+from tests.conversations.room import Room
+
+from frontdesk.agents.models import Tenant, TenantSettings
+from frontdesk.conversations import feedback as feedback_module
+from frontdesk.conversations.feedback import Verdict
+from frontdesk.core.errors import Conflict, ConversationNotFound
+from frontdesk.core.ids import new_id
+
+
+async def answered(room: Room) -> UUID:
+    return (await room.chat("Where is my order?", new_id())).message_id
+
+
+async def told(room: Room) -> list[str]:
+    rows = await room.owner.fetch("SELECT type FROM outbox WHERE topic = 'feedback' ORDER BY position LIMIT 99")
+    return [row["type"] for row in rows]
+
+
+async def test_each_change_of_a_verdict_is_one_event(desk_room: Room) -> None:
+    feedback, tenant, message_id = desk_room.services.feedback, desk_room.tenant, await answered(desk_room)
+    for verdict in (Verdict.RIGHT, Verdict.RIGHT, Verdict.WRONG):
+        await feedback.give(tenant, message_id, "ann", verdict, None)
+    await feedback.withdraw(tenant, message_id, "ann")
+    await feedback.withdraw(tenant, message_id, "ann")
+    assert await told(desk_room) == ["feedback.given", "feedback.given", "feedback.withdrawn"]
+
+
+async def test_a_message_of_another_tenant_is_not_found(desk_room: Room) -> None:
+    feedback, message_id = desk_room.services.feedback, await answered(desk_room)
+    other = Tenant(await make_tenant(desk_room.services.database, "globex"), "globex", "Globex", 1, TenantSettings())
+    with pytest.raises(ConversationNotFound):
+        await feedback.give(other, message_id, "ann", Verdict.RIGHT, None)
+    with pytest.raises(ConversationNotFound):
+        await feedback.withdraw(other, message_id, "ann")
+
+
+async def test_a_message_without_an_answer_has_no_decision_to_judge(desk_room: Room) -> None:
+    accepted = await desk_room.left_by_a_dead_worker("Where is my order?", new_id())
+    with pytest.raises(Conflict):
+        await desk_room.services.feedback.give(desk_room.tenant, accepted.message_id, "ann", Verdict.RIGHT, None)
+
+
+async def test_the_verdicts_on_one_decision_are_bounded(desk_room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback_module, "MOST_VERDICTS", 2)
+    feedback, tenant, message_id = desk_room.services.feedback, desk_room.tenant, await answered(desk_room)
+    await feedback.give(tenant, message_id, "ann", Verdict.RIGHT, None)
+    await feedback.give(tenant, message_id, "bob", Verdict.RIGHT, None)
+    with pytest.raises(Conflict):
+        await feedback.give(tenant, message_id, "eve", Verdict.WRONG, None)
+    changed = await feedback.give(tenant, message_id, "ann", Verdict.WRONG, None)
+    assert changed.verdict is Verdict.WRONG
+    assert len(await told(desk_room)) == 3  # a refused one is not told
+
+
+async def test_decisions_are_read_with_what_was_said_and_judged(desk_room: Room) -> None:
+    services, tenant = desk_room.services, desk_room.tenant
+    judged_id, _ = await answered(desk_room), await answered(desk_room)
+    await services.feedback.give(tenant, judged_id, "ann", Verdict.RIGHT, None)
+    [judged] = await services.decisions.judged(tenant.id, 10)
+    assert judged.text == "Where is my order?"
+    assert [(each.author, each.verdict) for each in judged.judgements] == [("ann", Verdict.RIGHT)]
+    recent = await services.decisions.recent(tenant.id, 10)
+    assert [len(each.judgements) for each in recent] == [0, 1]
+    assert recent[1].agents == judged.agents != ()
+    # What was erased is nobody's to learn from.
+    conversation = await desk_room.owner.fetchval("SELECT conversation_id FROM messages WHERE id = $1", judged_id)
+    await services.conversations.clear(tenant.id, conversation)
+    assert await services.decisions.judged(tenant.id, 10) == []
+    assert len(await services.decisions.recent(tenant.id, 10)) == 1
