@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frontdesk.core import json
@@ -152,6 +152,7 @@ anything = st.recursive(
 )
 
 
+@example({"people": 2.0**63})
 @given(st.dictionaries(st.sampled_from([*BOOKING["properties"], "other"]) | st.text(max_size=5), anything, max_size=6))
 def test_whatever_a_model_sends_is_judged_and_can_be_stored(arguments: dict[str, Any]) -> None:
     schema = InputSchema(BOOKING)

@@ -194,7 +194,7 @@ def _mended(value: Any, schema: JSONObject) -> Any:
     types = _types(schema)
     if isinstance(value, str):
         return _mended_string(value, schema, types)
-    if isinstance(value, float) and value.is_integer() and "integer" in types:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST and "integer" in types:
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and types == ("string",):
         return str(value)
