@@ -33,8 +33,8 @@ check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 pictures: $(VENV)/.dev ## take the documentation's screenshots again
 	$(PYTHON) scripts/screenshots.py
 
-crash: $(VENV)/.dev ## kill servers under load: make crash [KILLS=1000]
-	$(PYTHON) -m tests.crash $(if $(KILLS),--kills $(KILLS))
+crash: $(VENV)/.dev ## kill servers under load: make crash [KILLS=1000] [OUT=file.json]
+	$(PYTHON) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(OUT),--out $(OUT))
 
 format: $(VENV)/.dev ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

@@ -20,11 +20,20 @@ def arguments(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def write(name: str, out: Path, where: dict[str, object], results: dict[str, object], title: str, body: str) -> None:
-    """`where`: `machine()`, taken before the measurement."""
+def write(
+    name: str,
+    out: Path,
+    where: dict[str, object],
+    results: dict[str, object],
+    title: str,
+    body: str,
+    *,
+    made_by: str | None = None,
+) -> None:
+    """`where`: `machine()`, taken before the measurement. `made_by`: the command, when it is no `make bench-…`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"name": name, "machine": where} | results, indent=1, default=str) + "\n")
-    text = f"# {title}\n\n<!-- made by `make bench-{name}` -->\n\n{sentence(where)}\n\n{body.strip()}\n"
+    text = f"# {title}\n\n<!-- made by `{made_by or f'make bench-{name}'}` -->\n\n{sentence(where)}\n\n{body.strip()}\n"
     out.with_suffix(".md").write_text(text)
     print(f"\n{text}\nwritten: {out}")
 

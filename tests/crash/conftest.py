@@ -1,10 +1,11 @@
 """A folder for servers that PostgreSQL's own user can reach: pytest's is closed to others with each new session."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.crash.bells import Bells
 from tests.crash.desk import Desk
 from tests.vendors.server import Vendor
 
@@ -16,5 +17,13 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def desk(place: Path, vendor: Vendor) -> Desk:
-    return Desk(place, vendor)
+async def bells() -> AsyncIterator[Bells]:
+    bells = Bells()
+    await bells.start()
+    yield bells
+    await bells.stop()
+
+
+@pytest.fixture
+def desk(place: Path, vendor: Vendor, bells: Bells) -> Desk:
+    return Desk(place, vendor, bells)

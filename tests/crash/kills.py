@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from tests.crash.desk import Desk
-from tests.crash.load import Load, settled, violations
+from tests.crash.load import Load, cut_rings, settled, violations
 from tests.served import Served, serving
 
 CONVERSATIONS = 9
@@ -18,9 +19,14 @@ MOST_BETWEEN = 6  # acknowledged messages between a start and its kill
 
 @dataclass
 class Report:
+    """`tries`: requests with a message. `repeated`: calls that came a second time to a tool which may repeat them,
+    under their key. `unknown`: calls that were cut, and were not repeated, of the tool which may not."""
+
     kills: int
     acknowledged: int
     tries: int
+    repeated: int
+    unknown: int
     took_s: float
     violations: list[str]
 
@@ -56,15 +62,14 @@ async def embedded_survives(desk: Desk, kills: int, seed: int) -> Report:
     await pod.start()
     load = Load(lambda: pod.served, CONVERSATIONS)
     async with under(load):
-        for _ in range(kills):
+        for number in range(kills):
+            tell(load, number, kills)
             await load.more(moments.randint(1, MOST_BETWEEN))
             await pod.kill()
             await pod.start()
         await load.more(1)
-    found = violations(load, await settled(pod.served, load), desk)
-    if await pod.stop() != 0:
-        found.append("the last stop was not clean")
-    return Report(kills, len(load.acknowledged), load.tries, monotonic() - begun, found)
+    histories = await settled(pod.served, load)
+    return await reported(desk, load, histories, [pod], kills, begun)
 
 
 async def two_on_one_database_survive(desk: Desk, kills: int, seed: int) -> Report:
@@ -77,17 +82,33 @@ async def two_on_one_database_survive(desk: Desk, kills: int, seed: int) -> Repo
     load = Load(lambda: moments.choice(pods).served, CONVERSATIONS)
     async with under(load):
         for number in range(kills):
+            tell(load, number, kills)
             pod = pods[number % 2]
             await load.more(moments.randint(1, MOST_BETWEEN))
             await pod.kill()
             await load.more(1)  # the other one answers meanwhile
             await pod.start()
         await load.more(1)
-    found = violations(load, await settled(pods[0].served, load), desk)
+    histories = await settled(pods[0].served, load)
+    return await reported(desk, load, histories, pods, kills, begun)
+
+
+def tell(load: Load, number: int, kills: int) -> None:
+    if number and number % 25 == 0:
+        print(f"{number} of {kills}: {len(load.acknowledged)} acknowledged", flush=True)
+
+
+async def reported(
+    desk: Desk, load: Load, histories: dict[str, list[dict[str, Any]]], pods: list[Pod], kills: int, begun: float
+) -> Report:
+    """What is found when everything is over, and the servers are stopped."""
+    found = violations(load, histories, desk)
     for pod in pods:
         if await pod.stop() != 0:
             found.append("the last stop was not clean")
-    return Report(kills, len(load.acknowledged), load.tries, monotonic() - begun, found)
+    repeated = sum(sum(keys.values()) - len(keys) for keys in desk.bells.of("/posts").values())
+    took_s = monotonic() - begun
+    return Report(kills, len(load.acknowledged), load.tries, repeated, cut_rings(histories), took_s, found)
 
 
 @asynccontextmanager

@@ -3,12 +3,12 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from tests.crash.desk import SLUG, Desk
+from tests.crash.desk import SLUG, TOOLS, Desk
 from tests.served import Served, events_of
 
 # Everything that a client meets while a server dies under it.
@@ -58,10 +58,10 @@ class Load:
 
     async def _converse(self, client: httpx.AsyncClient, number: int) -> None:
         session_id = str(uuid.uuid4())
-        ways = (self._plain, self._stream, self._accept_only)
+        ways, words = (self._plain, self._stream, self._accept_only), tuple(TOOLS)
         place = number
         while not self.stopping.is_set():
-            text = f"note {number}-{place} {uuid.uuid4()}"
+            text = f"{words[(number + place) % len(words)]} {number}-{place} {uuid.uuid4()}"
             self.sent[session_id] += 1
             await self._say(client, ways[place % 3], session_id, text, f"user-{number}")
             place += 1
@@ -177,9 +177,33 @@ def violations(load: Load, histories: dict[str, list[dict[str, Any]]], desk: Des
                 found.append(f"ended without an answer or a failure: {session_id} {message['seq']}")
     failed = [m["metadata"] for messages in histories.values() for m in messages if "failed" in m["metadata"]]
     found += [f"failed: {metadata}" for metadata in failed]
-    for text, keys in desk.calls().items():
-        if len(keys) != 1:
-            found.append(f"done {len(keys)} times: {text}")
-    answered = {m["content"] for messages in histories.values() for m in messages if m["role"] == "user"}
-    found += [f"answered but not done: {text}" for text in answered - set(desk.calls())]
+    done = desk.calls()
+    found += [f"done {len(keys)} times: {text}" for text, keys in done.items() if len(keys) != 1]
+    found += [
+        f"rung {times} times: {text}"
+        for text, keys in desk.bells.of("/rings").items()
+        if (times := sum(keys.values())) != 1
+    ]
+    for messages in histories.values():
+        for text, used in answered(messages):
+            if text not in done and (TOOLS["ring"], "error") not in used:
+                found.append(f"answered but not done: {text}")
     return found
+
+
+def answered(messages: list[dict[str, Any]]) -> Iterator[tuple[str, set[tuple[str, str]]]]:
+    """Each of the contact's texts, with the tools and their status that the answer to it names."""
+    texts = {message["seq"]: message["content"] for message in messages if message["role"] == "user"}
+    for message in messages:
+        used = {(use["name"], use["status"]) for use in message["metadata"].get("tools", ())}
+        for seq in message["in_reply_to"]:
+            yield texts[seq], used
+
+
+def cut_rings(histories: dict[str, list[dict[str, Any]]]) -> int:
+    """Rings of which the contact was told that nobody knows whether they rang: a kill fell into the call."""
+    return sum(
+        (TOOLS["ring"], "error") in used and text.startswith("ring")
+        for messages in histories.values()
+        for text, used in answered(messages)
+    )

