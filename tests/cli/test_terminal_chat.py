@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from frontdesk.cli.chat import Desk, Refused, chat, show_answer
+from frontdesk.cli.chat import Desk, chat, show_answer
+from frontdesk.cli.replies import Refused
 from frontdesk.cli.sse import Event, StreamBroken, events
 from frontdesk.core.errors import Unavailable
 

@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any  # overrides are settings of any type
+from uuid import UUID
 
 import typer
 import uvloop
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
+from frontdesk.cli.explain import explain as tell_why
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.server.database import opened
@@ -30,6 +32,9 @@ app = typer.Typer(
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings")]
 Data = Annotated[Path | None, typer.Option("--data", help="data directory: database, keys, models")]
+
+Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="of the running server")]
+User = Annotated[str, typer.Option(help="who you are")]
 
 
 def say(line: str) -> None:
@@ -89,12 +94,34 @@ def apply(
 
 @app.command()
 def chat(
-    url: Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="of the running server")] = "http://127.0.0.1:8000",
+    url: Url = "http://127.0.0.1:8000",
     tenant: Annotated[str, typer.Option(help="the tenant to talk to")] = "clinic",
-    user: Annotated[str, typer.Option(help="who you are")] = "terminal",
+    user: User = "terminal",
 ) -> None:
     """Talk to a running server from the terminal."""
     raise typer.Exit(asyncio.run(talk(url, tenant, user, Console())))
+
+
+@app.command()
+def explain(
+    message_id: Annotated[UUID, typer.Argument(help="of the contact's message, or of its answer")],
+    url: Url = "http://127.0.0.1:8000",
+    tenant: Annotated[str, typer.Option(help="whose message it is")] = "clinic",
+    as_json: Annotated[bool, typer.Option("--json", help="as the API gives it")] = False,
+    right: Annotated[bool, typer.Option("--right", help="say that the right agent answered")] = False,
+    wrong: Annotated[bool, typer.Option("--wrong", help="say that the wrong one did")] = False,
+    agent: Annotated[str | None, typer.Option(help="with --wrong: whose matter it was")] = None,
+    user: User = "terminal",
+) -> None:
+    """Tell why a message was answered as it was, and say whether that was right."""
+    if right and wrong:
+        raise typer.BadParameter("--right and --wrong exclude one another")
+    if agent is not None and not wrong:
+        raise typer.BadParameter("--agent needs --wrong")
+    verdict = {"user_id": user, "verdict": "right" if right else "wrong"} if right or wrong else None
+    if verdict is not None and agent is not None:
+        verdict["agent"] = agent
+    raise typer.Exit(asyncio.run(tell_why(url, tenant, message_id, Console(), as_json=as_json, verdict=verdict)))
 
 
 @app.command()

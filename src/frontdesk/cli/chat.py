@@ -1,7 +1,6 @@
 """`frontdesk chat`: talks to a running server from the terminal, by the same public API that the page uses."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -14,10 +13,11 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.text import Text
 
+from frontdesk.cli.replies import Refused, no_server, printable, refusal
 from frontdesk.cli.sse import Event, StreamBroken, events
-from frontdesk.core.errors import FrontdeskError, Unavailable
+from frontdesk.core.errors import Unavailable
 from frontdesk.core.ids import new_id
-from frontdesk.core.json import dumps, loads
+from frontdesk.core.json import dumps
 
 RETRIES = 8
 WAIT_AT_MOST_S = 5.0
@@ -26,14 +26,8 @@ SILENCE_S = 40.0
 
 HELP = "[dim]/new begins a new conversation, /quit (or Ctrl-D) ends.[/]"
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 # A question is lost or answered, never half of it: what is thrown at a reconnection.
 _LOST = (aiohttp.ClientError, TimeoutError, StreamBroken)
-
-
-class Refused(FrontdeskError):
-    """The server's own error; the sentence is its `detail`."""
 
 
 class Desk:
@@ -99,11 +93,7 @@ async def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     if response.status == 503:
         raise aiohttp.ClientConnectionError("the server is not ready")
     if response.status >= 400:
-        try:
-            detail = str(loads(await response.read())["detail"])
-        except (ValueError, KeyError, TypeError):
-            detail = f"The server answered {response.status}."
-        raise Refused(detail)
+        raise await refusal(response)
     if response.status == 204:
         raise Refused("The server has nothing more to tell about this message.")
     if response.content_type != "text/event-stream":
@@ -145,11 +135,7 @@ async def _told(desk: Desk, message: str, url: str, console: Console) -> int:
     except Refused as error:
         console.print(f"[red]{escape(error.detail)}[/]", highlight=False)
     except Unavailable:
-        console.print(
-            f"[red]No frontdesk server answers at {escape(url)}.[/] Start one with [bold]frontdesk serve[/] "
-            "(or [bold]make serve[/]), or name another address with [bold]--url[/].",
-            highlight=False,
-        )
+        console.print(no_server(url), highlight=False)
         return 1
     return 0
 
@@ -161,11 +147,11 @@ async def show_answer(happenings: AsyncIterator[Event], console: Console) -> Non
         async for event in happenings:
             match event.name:
                 case "delta":
-                    text, status = text + _printable(event.data.get("text", "")), ""
+                    text, status = text + printable(event.data.get("text", "")), ""
                 case "restart":
                     text = ""
                 case "status":
-                    status = _printable(event.data.get("text", ""))
+                    status = printable(event.data.get("text", ""))
                 case "lost":
                     status = "connection lost, trying again"
                 case "answer" | "error":
@@ -188,16 +174,11 @@ def _drawn(text: str, status: str) -> Markdown | Text:
 def show_whole(answer: dict[str, Any], console: Console) -> None:
     if answer.get("emergency"):
         console.print("[bold white on red] EMERGENCY [/]")
-    console.print(Markdown(_printable(answer.get("text", ""))))
+    console.print(Markdown(printable(answer.get("text", ""))))
     for number, citation in enumerate(answer.get("citations", ()), start=1):
         place = f"{citation['document']}, characters {citation['start']}-{citation['end']}"
-        console.print(Text(_printable(f"[{number}] {citation['title']} ({place})"), style="dim"))
-    console.print(Text(_printable(_by_whom(answer)), style="dim italic"))
-
-
-def _printable(text: object) -> str:
-    """Without the control characters by which a text could command the terminal."""
-    return _CONTROLS.sub("", str(text))
+        console.print(Text(printable(f"[{number}] {citation['title']} ({place})"), style="dim"))
+    console.print(Text(printable(_by_whom(answer)), style="dim italic"))
 
 
 def _by_whom(answer: dict[str, Any]) -> str:
