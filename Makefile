@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test check format lock clean crash pictures
+.PHONY: help serve test check figures format lock clean crash pictures
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +27,11 @@ check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(PYTHON) scripts/settings_reference.py --check && $(PYTHON) scripts/check_docs.py
+	@$(PYTHON) scripts/settings_reference.py --check && $(PYTHON) scripts/check_docs.py && $(PYTHON) scripts/figures.py --check
 	@scripts/check_page
+
+figures: $(VENV)/.dev ## write the tables of measured figures anew, from the committed results
+	@$(PYTHON) scripts/figures.py
 
 pictures: $(VENV)/.dev ## take the documentation's screenshots again
 	$(PYTHON) scripts/screenshots.py
