@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test check figures format lock clean crash pictures
+.PHONY: help serve test check figures format lock clean crash fuzz pictures
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ pictures: $(VENV)/.dev ## take the documentation's screenshots again
 
 crash: $(VENV)/.dev ## kill servers under load: make crash [KILLS=1000] [OUT=file.json]
 	$(PYTHON) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(OUT),--out $(OUT))
+
+fuzz: $(VENV)/.dev ## send a server whatever its OpenAPI allows, and what it does not: make fuzz [SECONDS=600]
+	$(PYTHON) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 format: $(VENV)/.dev ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

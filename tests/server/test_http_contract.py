@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import uuid
 from typing import Any
 
@@ -321,4 +322,25 @@ async def test_the_api_describes_itself(served: Served) -> None:
     schema = (await served.client.get("/openapi.json")).json()
     assert "/api/{tenant}/chat" in schema["paths"]
     assert "/chat" in schema["paths"]
-    assert (await served.client.get("/docs")).status_code == 200
+
+
+async def test_the_list_of_routes_needs_nothing_from_elsewhere(served: Served) -> None:
+    page = await served.client.get("/docs")
+    assert (page.status_code, page.headers["content-security-policy"][:18]) == (200, "default-src 'self'")
+    assert "<code>POST /api/{tenant}/chat</code>" in page.text
+    assert "script" not in page.text
+    assert not re.findall(r'(?:src|href)="(?!/)', page.text)
+    for address in re.findall(r'href="([^"]*)"', page.text):
+        assert (await served.client.get(address)).status_code == 200
+
+
+async def test_a_refused_method_names_all_that_the_address_takes(served: Served) -> None:
+    refused = await served.client.put("/api/clinic/sessions")
+    assert "GET, POST" in assert_error(refused, 405, "METHOD_NOT_ALLOWED")["detail"]
+    assert refused.headers["allow"] == "GET, POST"
+
+
+async def test_a_context_may_speak_of_nul_but_not_hold_it(served: Served) -> None:
+    for context, status in (({"a": ["\\u0000"]}, 201), ({"a": ["\u0000"]}, 422), ({"\u0000": 1}, 422)):
+        made = await served.client.post("/api/clinic/sessions", json={"user_id": "ann", "context": context})
+        assert made.status_code == status, context

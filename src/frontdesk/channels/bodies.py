@@ -21,6 +21,10 @@ MAX_KEY = 200
 MAX_DEPTH = 32
 
 
+# What `readable` takes, for OpenAPI.
+READABLE = r"^[^\x00]*\S[^\x00]*$"
+
+
 def readable(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
@@ -35,7 +39,7 @@ def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
             raise ValueError(f"is nested too deep: at most {MAX_DEPTH} levels are accepted")
         if len(json.dumps(context)) > MAX_CONTEXT:
             raise ValueError(f"must be at most {MAX_CONTEXT // 1024} KiB as JSON")
-        if "\\u0000" in json.dumps_text(context):
+        if _has_nul(context):
             raise ValueError("must not contain the NUL character")
     return context
 
@@ -55,10 +59,23 @@ def _is_deep(context: dict[str, Any]) -> bool:
     return True
 
 
+def _has_nul(value: Any) -> bool:
+    """In a text or a name of something that is not deep."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_has_nul(name) or _has_nul(inner) for name, inner in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
 class SessionIn(BaseModel, extra="forbid"):
     """A session to be made."""
 
-    user_id: Annotated[StrictStr, Field(min_length=1, max_length=100), AfterValidator(readable)]
+    user_id: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=100, json_schema_extra={"pattern": READABLE}),
+        AfterValidator(readable),
+    ]
     session_id: Annotated[UUID | None, Field(description="leave it out to have one made")] = None
     context: Annotated[dict[str, Any] | None, AfterValidator(_small)] = None
     channel: Annotated[StrictStr, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_-]*$")] = "api"
@@ -67,7 +84,11 @@ class SessionIn(BaseModel, extra="forbid"):
 class ChatIn(SessionIn):
     """A contact's message."""
 
-    message: Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(readable)]
+    message: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=2000, json_schema_extra={"pattern": READABLE}),
+        AfterValidator(readable),
+    ]
     attachments: Annotated[
         list[dict[str, Any]], Field(max_length=0, description="kept for later; must be empty in this version")
     ] = []
@@ -77,7 +98,9 @@ class FeedbackIn(BaseModel, extra="forbid"):
     """A verdict on the decision behind a message."""
 
     user_id: Annotated[
-        StrictStr, Field(min_length=1, max_length=100, description="who judges"), AfterValidator(readable)
+        StrictStr,
+        Field(min_length=1, max_length=100, description="who judges", json_schema_extra={"pattern": READABLE}),
+        AfterValidator(readable),
     ]
     verdict: Annotated[Verdict, Field(description="whether the right agent answered")]
     agent: Annotated[StrictStr | None, Field(max_length=60, description="with `wrong`: whose matter it was")] = None

@@ -8,21 +8,40 @@ from datetime import UTC, datetime
 from typing import Annotated, Any  # OpenAPI's schemas are JSON
 from uuid import UUID
 
-import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AfterValidator
 from starlette.responses import StreamingResponse
 
 from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
-from frontdesk.channels.bodies import ChatIn, SessionIn, read_chat, read_session, readable
-from frontdesk.conversations.feedback import Judgement
-from frontdesk.conversations.models import Accepted, Answer, Author, Failure, Message, Session
-from frontdesk.conversations.pending import workflow_of
-from frontdesk.conversations.service import Conversations, Explanation, Place
-from frontdesk.core.clock import iso
-from frontdesk.core.errors import ConversationNotFound, FieldError, IdempotencyConflict, Invalid
+from frontdesk.channels.bodies import MAX_KEY, READABLE, ChatIn, SessionIn, read_chat, read_session, readable
+from frontdesk.channels.openapi import answers, events, failures, nothing
+from frontdesk.channels.outgoing import (
+    AcceptedOut,
+    ConversationOut,
+    ExplanationOut,
+    MessageOut,
+    SessionOut,
+    SessionPage,
+    SessionWithHistory,
+)
+from frontdesk.conversations.models import Accepted, Answer, Failure, Session
+from frontdesk.conversations.service import Conversations, Place
+from frontdesk.core.errors import (
+    AnswerLate,
+    ConversationNotFound,
+    FieldError,
+    FrontdeskError,
+    IdempotencyConflict,
+    Invalid,
+    Malformed,
+    SessionExpired,
+    TenantNotFound,
+    TooLarge,
+    TurnFailed,
+    UnsupportedType,
+)
 from frontdesk.core.json import dumps
 from frontdesk.llm.types import Restart, TextDelta
 from frontdesk.telemetry.metrics import Metrics
@@ -30,20 +49,50 @@ from frontdesk.telemetry.metrics import Metrics
 TenantNamed = Callable[[str], Awaitable[Tenant]]
 RenderError = Callable[[Failure], dict[str, Any]]
 
+_EVENT_ID = re.compile("([0-9]{1,9})-([0-9]{1,9})-([0-9]{1,9}|end)")
 Limit = Annotated[int, Query(ge=1, le=200)]
-UserId = Annotated[str, Query(min_length=1, max_length=100), AfterValidator(readable)]
+# READABLE is for OpenAPI; what it says is checked by `readable`, in a sentence.
+UserId = Annotated[
+    str, Query(min_length=1, max_length=100, json_schema_extra={"pattern": READABLE}), AfterValidator(readable)
+]
+LastEventId = Annotated[str, Header(json_schema_extra={"pattern": f"^({_EVENT_ID.pattern})?$"})]
+Cursor = Annotated[str, Query(description="the next_cursor of an earlier answer; leave it out for the first page")]
 
 _STREAM_HEADERS: Mapping[str, str] = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
-_EVENT_ID = re.compile(r"^(\d{1,9})-(\d{1,9})-(\d{1,9}|end)$")
 _KEY_USED = "The Idempotency-Key was used with another body."
 _CHAT_BODY, _SESSION_BODY = (
-    {"requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}}
+    {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+            }
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}},
+    }
     for form in (ChatIn, SessionIn)
 )
+
+# What OpenAPI says of each route's answers; the server adds what any route may answer.
+UNREADABLE = (Malformed, Invalid, TooLarge, UnsupportedType)
+_SAID = (*UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict, SessionExpired)
+_CHAT = answers(200, Answer, "The answer", streamed=True) | failures(*_SAID, FrontdeskError, TurnFailed, AnswerLate)
+_ACCEPT = answers(202, AcceptedOut, "The message is kept") | failures(*_SAID)
+_FOUND = failures(TenantNotFound, ConversationNotFound)
+_CONVERSATION = answers(200, ConversationOut, "The conversation") | _FOUND
+_STREAM = events("What is still to come") | nothing("Nothing is to come") | _FOUND
+_EXPLANATION = answers(200, ExplanationOut, "The turn") | _FOUND
+_CREATE = answers(201, SessionOut, "The session") | failures(
+    *UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict
+)
+_SESSIONS = answers(200, SessionPage, "The sessions") | failures(TenantNotFound, Invalid)
+_SESSION = answers(200, SessionWithHistory, "The session") | _FOUND
+_CLEAR = nothing("It is erased") | failures(TenantNotFound)
 
 
 class Chat:
@@ -60,21 +109,16 @@ class Chat:
         if "text/event-stream" in request.headers.get("accept", ""):
             return self._stream(tenant, accepted, Place(accepted.seq, 1, 0))
         answer = await self._conversations.outcome(tenant.id, accepted.conversation_id, accepted.turn_id)
-        return _json(answer_out(answer))
+        return _json(answer)
 
     async def accept(self, tenant: Tenant, request: Request) -> Response:
         incoming = await read_chat(request)
         accepted = await self._conversations.accept(tenant, incoming, request.state.correlation_id)
-        body = {
-            "session_id": accepted.conversation_id,
-            "message_id": accepted.message_id,
-            "seq": accepted.seq,
-            "correlation_id": request.state.correlation_id,
-        }
-        return _json(body, 202)
+        kept = AcceptedOut(accepted.conversation_id, accepted.message_id, accepted.seq, request.state.correlation_id)
+        return _json(kept, 202)
 
-    async def resume(self, tenant: Tenant, conversation_id: UUID, request: Request) -> Response:
-        place = parse_event_id(request.headers.get("last-event-id"))
+    async def resume(self, tenant: Tenant, conversation_id: UUID, last_event_id: str) -> Response:
+        place = parse_event_id(last_event_id)
         found = await self._conversations.place_in(tenant.id, conversation_id, place)
         if found is None:
             return Response(status_code=204)  # tells an EventSource to stop asking
@@ -118,7 +162,7 @@ class Chat:
                         case Restart():
                             yield sse.event("restart", {}, _event_id(at))
                         case Answer():
-                            yield sse.event("answer", answer_out(happening), f"{place.seq}-{at.attempt}-end")
+                            yield sse.event("answer", happening, f"{place.seq}-{at.attempt}-end")
                         case Failure():
                             yield sse.event("error", self._render_failure(happening), f"{place.seq}-{at.attempt}-end")
         finally:
@@ -126,17 +170,17 @@ class Chat:
 
     async def conversation(self, tenant: Tenant, conversation_id: UUID, after: int, limit: int) -> Response:
         session, messages = await self._conversations.history(tenant.id, conversation_id, after, limit)
-        body = {
-            "session_id": session.id,
-            "state": session.state,
-            "owner": session.owner,
-            "epoch": session.epoch,
-            "last_seq": session.last_seq,
-            "emergency": session.emergency,
-            "escalated": session.escalated,
-            "messages": [message_out(message) for message in messages],
-        }
-        return _json(body)
+        told = ConversationOut(
+            session_id=session.id,
+            state=session.state,
+            owner=session.owner,
+            epoch=session.epoch,
+            last_seq=session.last_seq,
+            emergency=session.emergency,
+            escalated=session.escalated,
+            messages=[MessageOut.of(message) for message in messages],
+        )
+        return _json(told)
 
     async def create(self, tenant: Tenant, request: Request) -> Response:
         session_id, body, is_by_key = await read_session(request, tenant.id)
@@ -149,23 +193,22 @@ class Chat:
             raise IdempotencyConflict(_KEY_USED) from None  # it is another user's
         if is_by_key and not _is_made_by(body, made):
             raise IdempotencyConflict(_KEY_USED)
-        return _json(session_out(made), 201)
+        return _json(SessionOut.of(made), 201)
 
     async def session(self, tenant: Tenant, session_id: UUID) -> Response:
         session, messages = await self._conversations.session(tenant.id, session_id)
-        return _json(session_out(session) | {"conversation_history": [message_out(message) for message in messages]})
+        return _json(SessionWithHistory.told(session, messages))
 
-    async def sessions(self, tenant: Tenant, user_id: str, limit: int, cursor: str | None) -> Response:
+    async def sessions(self, tenant: Tenant, user_id: str, limit: int, cursor: str) -> Response:
         before = _decode_cursor(cursor) if cursor else None
         sessions = await self._conversations.sessions_of(tenant.id, user_id, before, limit + 1)
         more = len(sessions) > limit
-        items = [session_out(session) for session in sessions[:limit]]
+        items = [SessionOut.of(session) for session in sessions[:limit]]
         next_cursor = _encode_cursor(sessions[limit - 1].last_activity) if more else None
-        return _json({"items": items, "next_cursor": next_cursor})
+        return _json(SessionPage(items, next_cursor))
 
     async def explanation(self, tenant: Tenant, message_id: UUID) -> Response:
-        found = await self._conversations.explanation(tenant.id, message_id)
-        return _json(explanation_out(found))
+        return _json(ExplanationOut.of(await self._conversations.explanation(tenant.id, message_id)))
 
     async def clear(self, tenant: Tenant, session_id: UUID) -> Response:
         await self._conversations.clear(tenant.id, session_id)
@@ -176,49 +219,51 @@ def build_router(chat: Chat, tenant_named: TenantNamed) -> APIRouter:
     """Every tenant's routes."""
     router = APIRouter(prefix="/api/{tenant}", tags=["chat"])
 
-    @router.post("/chat", openapi_extra=_CHAT_BODY)
+    @router.post("/chat", responses=_CHAT, openapi_extra=_CHAT_BODY)
     async def post_chat(tenant: str, request: Request) -> Response:
         """Say something; the answer comes whole, or as a stream with `Accept: text/event-stream`."""
         return await chat.chat(await tenant_named(tenant), request)
 
-    @router.post("/messages", status_code=202, openapi_extra=_CHAT_BODY)
+    @router.post("/messages", status_code=202, responses=_ACCEPT, openapi_extra=_CHAT_BODY)
     async def post_message(tenant: str, request: Request) -> Response:
         """Say something and don't wait: 202 once the message is kept."""
         return await chat.accept(await tenant_named(tenant), request)
 
-    @router.get("/conversations/{conversation_id}")
+    @router.get("/conversations/{conversation_id}", responses=_CONVERSATION)
     async def get_conversation(
         tenant: str, conversation_id: UUID, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0, limit: Limit = 200
     ) -> Response:
         """The conversation's messages after a seq, oldest first."""
         return await chat.conversation(await tenant_named(tenant), conversation_id, after, limit)
 
-    @router.get("/conversations/{conversation_id}/stream")
-    async def get_stream(tenant: str, conversation_id: UUID, request: Request) -> Response:
+    @router.get("/conversations/{conversation_id}/stream", response_class=StreamingResponse, responses=_STREAM)
+    async def get_stream(
+        tenant: str, conversation_id: UUID, request: Request, last_event_id: LastEventId = ""
+    ) -> Response:
         """The stream of the last message, or of the one that `Last-Event-ID` names; 204 when nothing is to come."""
-        return await chat.resume(await tenant_named(tenant), conversation_id, request)
+        return await chat.resume(await tenant_named(tenant), conversation_id, last_event_id)
 
-    @router.get("/messages/{message_id}/explanation")
+    @router.get("/messages/{message_id}/explanation", responses=_EXPLANATION)
     async def explain(tenant: str, message_id: UUID) -> Response:
         """How a message was answered: the stages tried with their scores and reasons, and every step taken."""
         return await chat.explanation(await tenant_named(tenant), message_id)
 
-    @router.post("/sessions", status_code=201, openapi_extra=_SESSION_BODY)
+    @router.post("/sessions", status_code=201, responses=_CREATE, openapi_extra=_SESSION_BODY)
     async def create_session(tenant: str, request: Request) -> Response:
         """Make a session before its first message. (A message without `session_id` makes one too.)"""
         return await chat.create(await tenant_named(tenant), request)
 
-    @router.get("/sessions")
-    async def list_sessions(tenant: str, user_id: UserId, limit: Limit = 50, cursor: str | None = None) -> Response:
+    @router.get("/sessions", responses=_SESSIONS)
+    async def list_sessions(tenant: str, user_id: UserId, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """A user's sessions, the last active first."""
         return await chat.sessions(await tenant_named(tenant), user_id, limit, cursor)
 
-    @router.get("/sessions/{session_id}")
+    @router.get("/sessions/{session_id}", responses=_SESSION)
     async def get_session(tenant: str, session_id: UUID) -> Response:
         """One session with its history."""
         return await chat.session(await tenant_named(tenant), session_id)
 
-    @router.delete("/sessions/{session_id}", status_code=204)
+    @router.delete("/sessions/{session_id}", status_code=204, responses=_CLEAR)
     async def clear_session(tenant: str, session_id: UUID) -> Response:
         """Erase what was said in a session."""
         return await chat.clear(await tenant_named(tenant), session_id)
@@ -230,105 +275,37 @@ def build_short_router(chat: Chat, default_tenant: Callable[[], Awaitable[Tenant
     """The same for the default tenant, without its name."""
     router = APIRouter(tags=["chat, default tenant"])
 
-    @router.post("/chat", openapi_extra=_CHAT_BODY)
+    @router.post("/chat", responses=_CHAT, openapi_extra=_CHAT_BODY)
     async def post_chat(request: Request) -> Response:
         """Say something to the default tenant."""
         return await chat.chat(await default_tenant(), request)
 
-    @router.post("/api/messages", status_code=202, openapi_extra=_CHAT_BODY)
+    @router.post("/api/messages", status_code=202, responses=_ACCEPT, openapi_extra=_CHAT_BODY)
     async def post_message(request: Request) -> Response:
         """Say something to the default tenant and don't wait."""
         return await chat.accept(await default_tenant(), request)
 
-    @router.post("/sessions", status_code=201, openapi_extra=_SESSION_BODY)
+    @router.post("/sessions", status_code=201, responses=_CREATE, openapi_extra=_SESSION_BODY)
     async def create_session(request: Request) -> Response:
         """Make a session with the default tenant."""
         return await chat.create(await default_tenant(), request)
 
-    @router.get("/sessions")
-    async def list_sessions(user_id: UserId, limit: Limit = 50, cursor: str | None = None) -> Response:
+    @router.get("/sessions", responses=_SESSIONS)
+    async def list_sessions(user_id: UserId, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """A user's sessions with the default tenant."""
         return await chat.sessions(await default_tenant(), user_id, limit, cursor)
 
-    @router.get("/session/{session_id}")
+    @router.get("/session/{session_id}", responses=_SESSION)
     async def get_session(session_id: UUID) -> Response:
         """One session with its history."""
         return await chat.session(await default_tenant(), session_id)
 
-    @router.delete("/session/{session_id}", status_code=204)
+    @router.delete("/session/{session_id}", status_code=204, responses=_CLEAR)
     async def clear_session(session_id: UUID) -> Response:
         """Erase what was said in a session."""
         return await chat.clear(await default_tenant(), session_id)
 
     return router
-
-
-def answer_out(answer: Answer) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(answer)
-    return fields
-
-
-def message_out(message: Message) -> dict[str, Any]:
-    return {
-        "seq": message.seq,
-        "message_id": message.message_id,
-        "role": message.author,
-        "content": message.body.content,
-        "timestamp": iso(message.created_at),
-        "in_reply_to": message.in_reply_to if message.author is not Author.CONTACT else (),
-        "metadata": message.body.metadata,
-    }
-
-
-def explanation_out(found: Explanation) -> dict[str, Any]:
-    turn: dict[str, Any] = msgspec.to_builtins(found.turn)
-    moments = {
-        name: iso(moment) if (moment := getattr(found.turn, name)) else None
-        for name in ("created_at", "started_at", "ended_at")
-    }
-    return (
-        turn
-        | moments
-        | {
-            "messages": [message_out(message) for message in found.messages],
-            "stages": msgspec.to_builtins(found.stages),
-            "steps": msgspec.to_builtins(found.steps),
-            "feedback": [judgement_out(judgement) for judgement in found.judgements],
-        }
-    )
-
-
-def judgement_out(judgement: Judgement) -> dict[str, Any]:
-    return {
-        "user_id": judgement.author,
-        "verdict": judgement.verdict,
-        "agent": judgement.agent,
-        "given_at": iso(judgement.given_at),
-    }
-
-
-def session_out(session: Session) -> dict[str, Any]:
-    workflow, tasks = workflow_of(session.pending)
-    return {
-        "session_id": session.id,
-        "user_id": session.contact,
-        "channel": session.channel,
-        "created_at": iso(session.created_at),
-        "last_activity": iso(session.last_activity),
-        "state": session.state,
-        "owner": session.owner,
-        "emergency": session.emergency,
-        "escalated": session.escalated,
-        "context": session.context,
-        "current_intent": session.intent,
-        "workflow_state": workflow,
-        "pending_tasks": tasks,
-        "metadata": {
-            "total_interactions": session.answers,
-            "average_response_time": round(session.answer_ms / session.answers / 1000, 3) if session.answers else None,
-            "preferred_voice": None,
-        },
-    }
 
 
 def _is_made_by(body: SessionIn, session: Session) -> bool:
@@ -337,11 +314,11 @@ def _is_made_by(body: SessionIn, session: Session) -> bool:
     return session.channel == body.channel and is_same_context
 
 
-def parse_event_id(value: str | None) -> Place | None:
-    """Raises Invalid for an id that is none of ours."""
+def parse_event_id(value: str) -> Place | None:
+    """None for none at all. Raises Invalid for one that is none of ours."""
     if not value:
         return None
-    match = _EVENT_ID.match(value)
+    match = _EVENT_ID.fullmatch(value)
     if match is None:
         message = "must be the id of an event of this stream, such as 3-1-12"
         raise Invalid(f"Last-Event-ID {message}.", errors=[FieldError("Last-Event-ID", message)])

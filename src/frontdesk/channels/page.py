@@ -12,13 +12,20 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from frontdesk.agents.models import Tenant
+from frontdesk.channels.openapi import answers, failures
+from frontdesk.channels.outgoing import PageOut
 from frontdesk.console import CONTENT_SECURITY_POLICY, STATIC
+from frontdesk.core.errors import PassageNotFound, TenantNotFound
 from frontdesk.core.json import dumps
+from frontdesk.knowledge.models import Excerpt
 from frontdesk.knowledge.service import Knowledge
 
 TenantNamed = Callable[[str], Awaitable[Tenant]]
 
 _CONTEXT_CHARS = 600
+
+_ABOUT = answers(200, PageOut, "About the tenant") | failures(TenantNotFound)
+_PASSAGE = answers(200, Excerpt, "The passage") | failures(TenantNotFound, PassageNotFound)
 
 _PAGE_HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -67,35 +74,35 @@ def build_router(
             return Response(status_code=304, headers=headers)
         return FileResponse(file, headers=headers)
 
-    @router.get("/api/{tenant}/page")
+    @router.get("/api/{tenant}/page", responses=_ABOUT)
     async def about(tenant: str) -> Response:
         """What the page shows of a tenant before anybody has said anything."""
         return await _about(await tenant_named(tenant))
 
-    @router.get("/page")
+    @router.get("/page", responses=_ABOUT)
     async def about_default() -> Response:
         """The same for the default tenant."""
         return await _about(await default_tenant())
 
     async def _about(found: Tenant) -> Response:
         defined = await definitions_of(found)
-        body = {
-            "slug": found.slug,
-            "name": found.name,
-            "greeting": found.settings.greeting,
-            "suggestions": found.settings.suggestions,
-            "languages": found.settings.languages,
-            "local": defined.is_local,
-            "agents": defined.titles,
-            "version": version("frontdesk"),
-        }
-        return Response(dumps(body), media_type="application/json")
+        about = PageOut(
+            slug=found.slug,
+            name=found.name,
+            greeting=found.settings.greeting,
+            suggestions=found.settings.suggestions,
+            languages=found.settings.languages,
+            local=defined.is_local,
+            agents=defined.titles,
+            version=version("frontdesk"),
+        )
+        return Response(dumps(about), media_type="application/json")
 
-    @router.get("/api/{tenant}/passages/{passage_id}")
+    @router.get("/api/{tenant}/passages/{passage_id}", responses=_PASSAGE)
     async def passage(tenant: str, passage_id: UUID) -> Response:
         """The passage that a citation names, with the text around it."""
         found = await tenant_named(tenant)
         around = await knowledge.document_around(found.id, passage_id, _CONTEXT_CHARS)
-        return Response(dumps(msgspec.to_builtins(around)), media_type="application/json")
+        return Response(dumps(around), media_type="application/json")
 
     return router

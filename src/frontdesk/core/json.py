@@ -1,8 +1,9 @@
-"""JSON in and out, in one place (orjson: UTF-8, UUIDs and dataclasses included)."""
+"""JSON in and out, in one place (orjson: UTF-8, with UUIDs and our structs)."""
 
 from typing import Any  # JSON is untyped until it is parsed into a type
 from uuid import UUID
 
+import msgspec
 import orjson
 
 
@@ -14,10 +15,12 @@ def dumps_text(value: Any) -> str:
     return dumps(value).decode()
 
 
-def _plain(value: Any) -> str:
-    """asyncpg's own UUIDs: orjson takes the standard class alone."""
+def _plain(value: Any) -> Any:
+    """asyncpg's own UUIDs: orjson takes the standard class alone; and structs, as their fields."""
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 

@@ -8,11 +8,35 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from frontdesk.channels.openapi import answers, components, failures
+from frontdesk.channels.outgoing import (
+    AcceptedOut,
+    ConversationOut,
+    ExplanationOut,
+    JudgementOut,
+    PageOut,
+    SessionOut,
+    SessionPage,
+    SessionWithHistory,
+)
+from frontdesk.conversations.models import Answer
+from frontdesk.core.errors import (
+    CrossSite,
+    DatabaseUnavailable,
+    FrontdeskError,
+    Invalid,
+    ShuttingDown,
+    Unavailable,
+    UnknownHost,
+)
 from frontdesk.core.json import dumps
+from frontdesk.knowledge.models import Excerpt
+from frontdesk.server import docs
 from frontdesk.server.errors import ErrorRenderer
-from frontdesk.server.health import Health
+from frontdesk.server.health import Alive, Component, Health, NotReady, Ready
 from frontdesk.server.middleware import Surroundings
 from frontdesk.telemetry.metrics import Metrics
 
@@ -21,25 +45,14 @@ DESCRIPTION = """One server that runs an organisation's AI conversations.
 Errors have one form on every route: `detail`, `error_code`, `timestamp`, `correlation_id`, `retry_after`, and with
 422 `errors` by field. `X-Correlation-ID` is taken from the request or made, and always returned."""
 
-ERROR_SCHEMA = {
-    "type": "object",
-    "required": ["detail", "error_code", "timestamp", "correlation_id", "retry_after"],
-    "properties": {
-        "detail": {"type": "string"},
-        "error_code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "correlation_id": {"type": "string"},
-        "retry_after": {"type": ["integer", "null"]},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
+# Whatever the route. 422 comes where there is something to check, 403 where something is changed.
+ANYWHERE = failures(UnknownHost, FrontdeskError, Unavailable, DatabaseUnavailable, ShuttingDown)
+CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
+
+FORMS = (
+    AcceptedOut, Answer, ConversationOut, Excerpt, ExplanationOut, JudgementOut, PageOut, SessionOut, SessionPage,
+    SessionWithHistory, Alive, Component, NotReady, Ready,
+)  # fmt: skip
 
 
 def build_app(
@@ -51,10 +64,14 @@ def build_app(
     cors_origins: tuple[str, ...],
     hosts: tuple[str, ...],
 ) -> ASGIApp:
-    app = FastAPI(title="frontdesk", version=version("frontdesk"), description=DESCRIPTION)
+    # FastAPI's own pages load scripts from elsewhere: /docs is ours.
+    app = FastAPI(
+        title="frontdesk", version=version("frontdesk"), description=DESCRIPTION, docs_url=None, redoc_url=None
+    )
     app.include_router(_health_router(health, metrics, refresh_metrics))
     for router in routers:
         app.include_router(router)
+    app.include_router(docs.build_router(lambda: _openapi(app)))
     errors.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change the schema
     inner: ASGIApp = app
@@ -72,25 +89,25 @@ def build_app(
 def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], Awaitable[None]]) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/health")
+    @router.get("/health", responses=answers(200, Alive, "It lives"))
     async def alive() -> Response:
         """200 while the process lives."""
-        return _json({"status": "ok", "version": version("frontdesk")})
+        return _json(Alive("ok", version("frontdesk")))
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses=answers(200, Ready, "Ready") | answers(503, NotReady, "Not ready"))
     async def ready() -> Response:
         """200 when messages can be answered, else 503 with the reasons."""
         reasons = await health.ready()
         if not reasons:
-            return _json({"status": "ready"})
-        return _json({"status": "not ready", "reasons": reasons}, 503, {"Retry-After": "2"})
+            return _json(Ready("ready"))
+        return _json(NotReady("not ready", reasons), 503, {"Retry-After": "2"})
 
-    @router.get("/health/detailed")
+    @router.get("/health/detailed", responses=answers(200, dict[str, Component], "Each component"))
     async def detailed() -> Response:
         """Each component with its status, latency and detail."""
         return _json(await health.detailed())
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """Prometheus."""
         await refresh_metrics()
@@ -103,15 +120,15 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's schema with the one error format in place of its own."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
-        error = {
-            "description": "Any failure, in the one format",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-        }
+        schema["components"] = {"schemas": components(FORMS)}
         for path in schema["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-                operation["responses"]["default"] = error
+            for method, operation in path.items():
+                responses = operation["responses"]
+                is_checked = responses.pop("422", None) is not None  # FastAPI's own: not our format
+                for status, response in (
+                    ANYWHERE | (CHECKED if is_checked else {}) | (CHANGING if method not in ("get", "head") else {})
+                ).items():
+                    responses.setdefault(str(status), response)
         app.openapi_schema = schema
     return app.openapi_schema
 

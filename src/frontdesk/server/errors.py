@@ -1,5 +1,6 @@
 """The one place where a failure becomes a response."""
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any  # a response's body is JSON
 
@@ -9,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from frontdesk.conversations.models import Failure
 from frontdesk.core import json
@@ -23,6 +25,8 @@ from frontdesk.core.errors import (
     TooLarge,
     UnsupportedType,
 )
+
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 log = structlog.get_logger()
 
@@ -73,8 +77,11 @@ class ErrorRenderer:
 
         async def by_starlette(request: Request, error: Exception) -> Response:
             assert isinstance(error, HTTPException), "installed for this class"
-            response = self.response(_of_status(error), request.state.correlation_id)
-            response.headers.update(error.headers or {})
+            headers = dict(error.headers or {})
+            if error.status_code == 405:
+                headers["Allow"] = _allowed(app, request)
+            response = self.response(_of_status(error, headers), request.state.correlation_id)
+            response.headers.update(headers)
             return response
 
         async def unforeseen_by_us(request: Request, error: Exception) -> Response:
@@ -97,13 +104,20 @@ def _invalid(error: RequestValidationError) -> Invalid:
     return Invalid(f"The request is not valid: {detail}.", errors=found)
 
 
-def _of_status(error: HTTPException) -> FrontdeskError:
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The address's methods. Starlette names those of one route, and an address may have several."""
+    tried = ((method, dict(request.scope) | {"method": method}) for method in _METHODS)
+    return ", ".join(
+        method for method, scope in tried if any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+    )
+
+
+def _of_status(error: HTTPException, headers: Mapping[str, str]) -> FrontdeskError:
     match error.status_code:
         case 404:
             return NotFound("There is nothing at this address. /docs lists what there is.")
         case 405:
-            allowed = (error.headers or {}).get("Allow", "another method")
-            return MethodNotAllowed(f"This address takes {allowed}.")
+            return MethodNotAllowed(f"This address takes {headers['Allow']}.")
         case 413:
             return TooLarge("The body is too large.")
         case 415:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any  # a component's detail is its own
 
+import msgspec
 import structlog
 
 from frontdesk.core.errors import FrontdeskError
@@ -17,6 +18,30 @@ log = structlog.get_logger()
 Check = Callable[[], Awaitable[Any]]
 
 
+class Alive(msgspec.Struct, frozen=True):
+    status: str
+    version: str
+
+
+class Ready(msgspec.Struct, frozen=True):
+    status: str
+
+
+class NotReady(msgspec.Struct, frozen=True):
+    """`reasons` by component."""
+
+    status: str
+    reasons: dict[str, str]
+
+
+class Component(msgspec.Struct, frozen=True):
+    """`status` is ok or failed; `detail` is the component's own."""
+
+    status: str
+    latency_ms: float
+    detail: Any
+
+
 class Health:
     """Checks by component; `needed` ones decide whether the server is ready."""
 
@@ -27,18 +52,17 @@ class Health:
     async def ready(self) -> dict[str, str]:
         """The reasons why it can't answer now, by component; empty when it can."""
         found = await asyncio.gather(*(_look(check) for check in self._needed.values()))
-        return {
-            name: result["detail"] for name, result in zip(self._needed, found, strict=True) if result["status"] != "ok"
-        }
+        return {name: result.detail for name, result in zip(self._needed, found, strict=True) if result.status != "ok"}
 
-    async def detailed(self) -> dict[str, dict[str, Any]]:
+    async def detailed(self) -> dict[str, Component]:
         checks = dict(self._needed) | dict(self._useful)
         found = await asyncio.gather(*(_look(check) for check in checks.values()))
         return dict(zip(checks, found, strict=True))
 
 
-async def _look(check: Check) -> dict[str, Any]:
+async def _look(check: Check) -> Component:
     begun = perf_counter()
+    detail: Any
     try:
         async with asyncio.timeout(CHECK_S):
             detail, status = await check(), "ok"
@@ -49,4 +73,4 @@ async def _look(check: Check) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - the edge: a health check tells of any failure, it never is one
         log.warning("health.failed", error=type(error).__name__)
         detail, status = type(error).__name__, "failed"
-    return {"status": status, "latency_ms": round((perf_counter() - begun) * 1000, 2), "detail": detail}
+    return Component(status, round((perf_counter() - begun) * 1000, 2), detail)

@@ -1,0 +1,88 @@
+"""What OpenAPI tells of the routes' answers: every status, with its form and its error codes."""
+
+from collections.abc import Sequence
+from typing import Any  # OpenAPI is JSON
+
+import msgspec
+
+from frontdesk.core.errors import FrontdeskError
+
+Responses = dict[int | str, dict[str, Any]]
+
+_CORRELATION = {"X-Correlation-ID": {"required": True, "schema": {"type": "string"}}}
+_PLACE = "#/components/schemas/{name}"
+# Each event of a stream; `data` is JSON, by event as the reference says.
+_EVENTS = {
+    "schema": {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+-[0-9]+-([0-9]+|end)$"},
+            "event": {"enum": ["accepted", "status", "delta", "restart", "answer", "error"]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+    }
+}
+
+ERROR = {
+    "type": "object",
+    "required": ["detail", "error_code", "timestamp", "correlation_id", "retry_after"],
+    "additionalProperties": False,
+    "properties": {
+        "detail": {"type": "string"},
+        "error_code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "correlation_id": {"type": "string"},
+        "retry_after": {"type": ["integer", "null"], "minimum": 0},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "additionalProperties": False,
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def answers(status: int, form: Any, description: str, *, streamed: bool = False) -> Responses:
+    """JSON of `form`, whose structs must be among the forms of `components`; with `streamed` also as events."""
+    [schema], _ = msgspec.json.schema_components([form], ref_template=_PLACE)
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if streamed:
+        content["text/event-stream"] = _EVENTS
+    return {status: _response(description, content)}
+
+
+def events(description: str) -> Responses:
+    return {200: _response(description, {"text/event-stream": _EVENTS})}
+
+
+def nothing(description: str) -> Responses:
+    return {204: _response(description, None)}
+
+
+def failures(*errors: type[FrontdeskError]) -> Responses:
+    """Each status with the codes that it may carry."""
+    codes: dict[int | str, list[str]] = {}
+    for error in errors:
+        codes.setdefault(error.status, []).append(error.error_code)
+    content = {"application/json": {"schema": {"$ref": _PLACE.format(name="Error")}}}
+    return {status: _response(", ".join(sorted(found)), content) for status, found in codes.items()}
+
+
+def components(forms: Sequence[type]) -> dict[str, Any]:
+    """The forms as JSON Schemas, closed: what they don't name is not there, and what they name always is."""
+    _, schemas = msgspec.json.schema_components(forms, ref_template=_PLACE)
+    for schema in schemas.values():
+        if "properties" in schema:
+            schema |= {"required": list(schema["properties"]), "additionalProperties": False}
+    return schemas | {"Error": ERROR}
+
+
+def _response(description: str, content: dict[str, Any] | None) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": description, "headers": _CORRELATION}
+    return response if content is None else response | {"content": content}

@@ -1,0 +1,73 @@
+"""Schemathesis against a real server: every documented route with what its schema allows, and with what it doesn't."""
+
+import asyncio
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.served import Served
+
+# What a schema can't say, and so may be refused: a context nested too deep or with a NUL character somewhere, a session
+# that was cleared, a cursor that is not ours. Everything else that the schema allows must be accepted.
+REFUSALS = """
+[[operations]]
+include-method = "POST"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "410", "422"]
+
+[[operations]]
+include-method = "GET"
+include-path-regex = "sessions$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+"""
+BROKEN = re.compile(r"\brequest\.failed\b|\[(?:error|critical)\s*\]|Traceback")
+
+
+@dataclass(frozen=True)
+class Found:
+    """`report` is what Schemathesis printed, `broken` the server's own lines about what it didn't foresee."""
+
+    passed: bool
+    cases: int
+    report: str
+    broken: list[str]
+
+
+async def check_contract(served: Served, folder: Path, *amount: str, headers: tuple[str, ...] = ()) -> Found:
+    """`amount`: how much, in the words of `st run`."""
+    answer = await served.chat("What are your visiting hours?", user="0")
+    explained = await served.client.get(f"/api/clinic/messages/{answer['message_id']}/explanation")
+    assert explained.status_code == 200
+    config = folder / "schemathesis.toml"
+    config.write_text(_config(answer))
+    arguments = [word for header in headers for word in ("--header", header)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
+        f"{served.url}/openapi.json", *amount, *arguments, "--continue-on-failure", "--warnings", "off",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder,
+    )  # fmt: skip
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    report = said.decode(errors="replace")
+    counted = re.search(r"(\d+) generated", report)
+    return Found(
+        process.returncode == 0, int(counted[1]) if counted else 0, report, list(filter(BROKEN.search, served.said))
+    )
+
+
+def _config(answer: dict[str, object]) -> str:
+    """Ids of things that are there, where no link leads to them."""
+    citations = answer["citations"]
+    assert isinstance(citations, list)
+    return (
+        "[parameters]\n"
+        '"path.tenant" = "clinic"\n'
+        f'"path.conversation_id" = {json.dumps(answer["session_id"])}\n'
+        f'"path.passage_id" = {json.dumps(citations[0]["passage_id"])}\n'
+        f"{REFUSALS}"
+    )
