@@ -16,10 +16,12 @@ FrontdeskError                 INTERNAL 500
 ├── SessionExpired             SESSION_EXPIRED 410
 ├── TooLarge                   TOO_LARGE 413
 ├── UnsupportedType            UNSUPPORTED_TYPE 415
+├── RequestLate                REQUEST_LATE 408        the client did not send all of its request in time
 ├── RateLimited                RATE_LIMITED 429        has `retry_after`
 ├── Unavailable                UNAVAILABLE 503         has `retry_after`
 │   ├── DatabaseUnavailable    DATABASE_UNAVAILABLE 503
-│   └── ShuttingDown           SHUTTING_DOWN 503
+│   ├── ShuttingDown           SHUTTING_DOWN 503
+│   └── TooManyConnections     TOO_MANY_CONNECTIONS 503
 ├── ProviderError              PROVIDER_FAILED 502     `llm/types.py` holds its kinds
 ├── TurnFailed                 TURN_FAILED 500         an accepted message ended without an answer
 ├── AnswerLate                 ANSWER_LATE 504         the answer comes later, by stream or history
@@ -112,6 +114,10 @@ class UnsupportedType(FrontdeskError):
     status, error_code = 415, "UNSUPPORTED_TYPE"
 
 
+class RequestLate(FrontdeskError):
+    status, error_code = 408, "REQUEST_LATE"
+
+
 class RateLimited(FrontdeskError):
     status, error_code = 429, "RATE_LIMITED"
 
@@ -126,6 +132,10 @@ class DatabaseUnavailable(Unavailable):
 
 class ShuttingDown(Unavailable):
     error_code = "SHUTTING_DOWN"
+
+
+class TooManyConnections(Unavailable):
+    error_code = "TOO_MANY_CONNECTIONS"
 
 
 class ProviderError(FrontdeskError):

@@ -61,6 +61,15 @@ class TurnSettings(BaseModel, frozen=True, extra="forbid"):
     stop_s: float = Field(6.0, gt=0, description="at SIGTERM: time to finish before turns are handed over")
 
 
+class ConnectionSettings(BaseModel, frozen=True, extra="forbid"):
+    """What clients may cost; environment FRONTDESK_CONNECTIONS__<NAME>."""
+
+    most: int = Field(4000, ge=1, description="connections at once; more are told 503, or refused")
+    headers_s: float = Field(10.0, gt=0, description="for a request's headers, or the first byte of a connection")
+    body_s: float = Field(30.0, gt=0, description="for a request's whole body")
+    stalled_s: float = Field(60.0, gt=0, description="a client that reads nothing of what waits for it is cut off")
+
+
 class RetentionSettings(BaseModel, frozen=True, extra="forbid"):
     """What is kept how long; environment FRONTDESK_RETENTION__<NAME>."""
 
@@ -120,6 +129,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     gateway: GatewaySettings = GatewaySettings()
     turns: TurnSettings = TurnSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     retention: RetentionSettings = RetentionSettings()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from time import perf_counter
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontdesk.core.errors import CrossSite, FrontdeskError, UnknownHost
@@ -68,6 +69,8 @@ class Surroundings:
                 await self._app(scope, receive, answer)
             else:
                 await self._errors.response(refused, correlation_id)(scope, receive, answer)
+        except ClientDisconnect:
+            pass  # gone before its request was whole: there is nobody to answer
         except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
             log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
             if not status:

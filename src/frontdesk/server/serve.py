@@ -6,25 +6,31 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
+from typing import Any  # uvicorn takes a class by another name
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import feedback, http, page
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import SettingsError, ShuttingDown
+from frontdesk.core.errors import RequestLate, SettingsError, ShuttingDown, TooManyConnections
+from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
 from frontdesk.server import memory
 from frontdesk.server.app import build_app
 from frontdesk.server.applying import apply_services
+from frontdesk.server.connections import Connection, allowed
 from frontdesk.server.database import Say
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Health
+from frontdesk.server.middleware import Surroundings
 from frontdesk.server.providers import LOCAL
 from frontdesk.server.services import Services, built, running
 
@@ -34,6 +40,7 @@ KEEP_ALIVE_S = 30
 BACKLOG = 2048
 # Beyond the worker's own time to finish: for the last bytes of streams.
 LAST_BYTES_S = 1
+BUSY_RETRY_S = 5
 
 
 class Server(uvicorn.Server):
@@ -74,7 +81,7 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
             server = Server(
                 uvicorn.Config(
                     web_application(services),
-                    http="httptools",
+                    http=connection_class(services),
                     ws="none",
                     lifespan="off",
                     log_config=None,
@@ -156,9 +163,34 @@ async def tell_providers(services: Services, say: Say) -> None:
             log.error("provider.check_failed", provider=check.provider, detail=check.detail)
 
 
+def connection_class(services: Services) -> Any:
+    """uvicorn's class of a connection, with our limits."""
+    settings = services.settings
+    errors = error_renderer(settings)
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        error = TooManyConnections("Too many connections are open. Try again in a moment.", retry_after=BUSY_RETRY_S)
+        response = errors.response(error, scope["state"]["correlation_id"])
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+    def late() -> Response:
+        return errors.response(RequestLate("The request did not come to its end in time."), str(new_id()))
+
+    surrounded = Surroundings(
+        busy, hosts=settings.hosts, origins=settings.cors_origins, errors=errors, metrics=services.metrics
+    )
+    most = allowed(settings.connections)
+    return partial(Connection, limits=settings.connections, most=most, busy=surrounded, late=late)
+
+
+def error_renderer(settings: Settings) -> ErrorRenderer:
+    return ErrorRenderer(SystemClock(), hide_details=settings.env == "production")
+
+
 def web_application(services: Services) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
-    errors = ErrorRenderer(SystemClock(), hide_details=settings.env == "production")
+    errors = error_renderer(settings)
     chat = http.Chat(services.conversations, metrics, errors.failure)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
