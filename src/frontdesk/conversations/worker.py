@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
@@ -181,9 +182,18 @@ class Worker:
         except (TurnLost, DatabaseUnavailable, asyncio.CancelledError):
             await self._keep_rows(turn, rows)
             raise
-        duration_ms = int((self._clock.now() - turn.accepted_at).total_seconds() * 1000)
+        # The clock may have been set back since.
+        duration_ms = max(0, int((self._clock.now() - turn.accepted_at).total_seconds() * 1000))
         tenant = await self._tenant(turn.tenant_id, turn.version)
-        return await self._complete(turn, live, tenant.slug if tenant else "unknown", draft, rows, duration_ms, begun)
+        slug = tenant.slug if tenant else "unknown"
+        try:
+            return await self._complete(turn, live, slug, draft, rows, duration_ms, begun)
+        except (TurnLost, DatabaseUnavailable):
+            raise
+        except Exception:  # an answer that can't be kept would be made again and again: its turn ends without one
+            log.exception("turn.unkeepable", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
+        await self._keep_rows(turn, rows)
+        return await self._complete(turn, live, slug, self._answering.failed("INTERNAL"), [], duration_ms, begun)
 
     async def _draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow]) -> Draft:
         if turn.attempt > self._attempts:
@@ -209,8 +219,11 @@ class Worker:
         with suppress(DatabaseUnavailable):
             while self._owed:
                 tenant_id, row = self._owed[0]
-                async with self._db.scope(tenant_id) as scope:
-                    await insert_calls(scope, [row])
+                try:
+                    async with self._db.scope(tenant_id) as scope:
+                        await insert_calls(scope, [row])
+                except asyncpg.DataError as error:  # one that can't be written must not keep leases from being kept
+                    log.error("ledger.unwritable", tenant_id=str(tenant_id), error=type(error).__name__)
                 self._owed.popleft()
 
     async def _complete(

@@ -15,7 +15,7 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -128,7 +128,7 @@ class PythonTool:
             module = await asyncio.to_thread(self._files.load, self._path)
         function = _function(module, self._config.function)
         if inspect.iscoroutinefunction(function):
-            result = await function(arguments, context)
+            result = await _own(function(arguments, context))
         else:
             result = await self._files.in_thread(function, arguments, context)
         return ToolResult(ToolStatus.OK, data=result)
@@ -157,7 +157,7 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:  # also a file that calls sys.exit()
         line = getattr(error, "lineno", None)
         raise DefinitionError(f"{path.name}{f':{line}' if line else ''}: {type(error).__name__} on loading.") from error
     return module
@@ -174,6 +174,19 @@ def check_python_tool(definition: ToolDefinition, slug: str, files: PythonFiles)
     """Loads the file and looks the function up. Raises DefinitionError that says what is wrong."""
     config = PythonConfig.of(definition)
     _function(files.load(files.path(slug, config.file)), config.function)
+
+
+async def _own(call: Awaitable[Any]) -> Any:
+    """The call's result. What would end more than the call (`sys.exit()`, a cancellation of its own) ends no more."""
+    try:
+        return await call
+    except Exception:
+        raise
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # it is us who cancel
+        raise RuntimeError(f"{type(error).__name__} in a tool") from error
 
 
 def _settle(outcome: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
