@@ -15,6 +15,7 @@ from rich.console import Console
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
+from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.server.database import opened
@@ -122,6 +123,21 @@ def explain(
     if verdict is not None and agent is not None:
         verdict["agent"] = agent
     raise typer.Exit(asyncio.run(tell_why(url, tenant, message_id, Console(), as_json=as_json, verdict=verdict)))
+
+
+@app.command()
+def train(
+    folder: Annotated[Path | None, typer.Argument(help="the tenant's folder; left out: the configured one")] = None,
+    tenant: Annotated[str | None, typer.Option(help="whose folder; left out: the example's")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change and change nothing")] = False,
+    recent: Annotated[int, typer.Option(min=0, max=5000, help="how many of the last messages to route again")] = 200,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Turn what people said of decisions into examples in the agents' files, and show what that changes."""
+    settings = settings_of(config, data=data)
+    done = learn_from(settings, folder, tenant, say, Console(), recent=recent, dry_run=dry_run)
+    raise typer.Exit(asyncio.run(done))
 
 
 @app.command()

@@ -20,7 +20,15 @@ from frontdesk.server.database import Say
 from frontdesk.server.services import built
 
 _MARKS = {Action.ADDED: ("+", "green"), Action.CHANGED: ("~", "yellow"), Action.REMOVED: ("-", "red")}
-_STAGES = {"definitions": "Definitions", "documents": "Documents", "classifier": "Classifier"}
+_STAGES = {
+    "definitions": "Definitions",
+    "documents": "Documents",
+    "classifier": "Classifier",
+    "embedded": "Reading",
+    "measured": "Measuring",
+    "fitted": "Fitting",
+    "replayed": "Routing",
+}
 
 
 async def apply(settings: Settings, folder: Path, say: Say, console: Console, *, dry_run: bool = False) -> int:
