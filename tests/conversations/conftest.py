@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 from tests.conversations.room import Room, room
+from tests.crash.bells import Bells, bells
 from tests.crash.desk import Desk
 from tests.vendors.server import Vendor
 
+__all__ = ["bells"]
+
 
 @pytest.fixture
-def desk(vendor: Vendor) -> Iterator[Desk]:
+def desk(vendor: Vendor, bells: Bells) -> Iterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="frontdesk-desk-") as folder:
-        yield Desk(Path(folder), vendor)
+        yield Desk(Path(folder), vendor, bells)
 
 
 @pytest.fixture

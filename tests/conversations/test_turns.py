@@ -66,7 +66,7 @@ async def test_the_same_key_after_a_restart_gives_the_same_message_and_answer(de
 
 async def test_a_turn_whose_worker_died_is_taken_over(desk_room: Room, desk: Desk) -> None:
     accepted = await desk_room.left_by_a_dead_worker("note one", uuid4())
-    assert (await desk_room.answer(accepted)).text == "All written down, thank you."
+    assert (await desk_room.answer(accepted)).text == "All done, thank you."
     assert list(desk.calls()) == ["note one"]
 
 
@@ -182,6 +182,6 @@ async def test_a_turn_cut_between_two_of_its_side_effects_does_the_second_and_re
     assert await services.store.record_step(accepted.claimed, dead, step)
     await desk_room.owner.execute("UPDATE turns SET lease_until = now() - interval '1 s'")
     answer = await desk_room.answer(accepted)
-    assert answer.text == "All written down, thank you."
+    assert answer.text == "All done, thank you."
     assert desk.calls() == {"note one": {key}, "note two": desk.calls()["note two"]}
     assert len(desk.calls()["note two"]) == 1

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
 
 
@@ -47,3 +49,11 @@ class Bells:
         await asyncio.sleep(self.took_s)
         await self.held.wait()
         return web.json_response({"written": text})
+
+
+@pytest.fixture
+async def bells() -> AsyncIterator[Bells]:
+    bells = Bells()
+    await bells.start()
+    yield bells
+    await bells.stop()
