@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any  # results are JSON
 from uuid import uuid4
@@ -30,7 +30,7 @@ from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
 from frontdesk.llm.providers.openai import OpenAIProvider
-from frontdesk.llm.types import Alias, LLMRequest, Message, Role, Target, TextDelta
+from frontdesk.llm.types import Alias, LLMRequest, Message, Restart, Role, Target, TextDelta
 
 SYSTEM, USER = "You are a shop assistant. Answer briefly and politely.", "Where is my order A-1001?"
 LENGTHS = (50, 200, 800, 3200)
@@ -71,11 +71,9 @@ class Ours:
         return len(response.text.split())
 
     async def streamed(self, model: str) -> int:
-        pieces = 0
-        async with aclosing(self._gateway.stream(self._call(model), _request())) as deltas:
-            async for delta in deltas:
-                pieces += isinstance(delta, TextDelta)
-        return pieces
+        heard: list[TextDelta | Restart] = []
+        await self._gateway.generate(self._call(model), _request(), heard.append)
+        return len(heard)
 
     def _call(self, model: str) -> Call:
         alias = Alias("smart", (Target("mock", model),))

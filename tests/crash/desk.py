@@ -119,6 +119,7 @@ class Desk:
             "FRONTDESK_OPENAI_API_KEY": "x",
             "FRONTDESK_OPENAI_BASE_URL": self.vendor.openai_url,
             "FRONTDESK_TURNS__LEASE_S": "2",
+            "FRONTDESK_GATEWAY__DEADLINE_S": "20",  # half of it until a silent vendor is asked again
             "NOTES_CALLED": str(self.place / "called"),
         } | dict(self.settings)
 

@@ -138,7 +138,7 @@ async def run_until(loop: ConsumerLoop, done: asyncio.Event) -> None:
 
 def consumer_loop(database: Database, events: PostgresLog, consumer: Counting) -> ConsumerLoop:
     wakeups = Wakeups(database, notify=False)
-    return ConsumerLoop(consumer, database, events, wakeups, new_id(), Metrics(CollectorRegistry()))
+    return ConsumerLoop(consumer, database, events, wakeups.anywhere, new_id(), Metrics(CollectorRegistry()))
 
 
 async def test_an_effect_happens_once_although_it_was_tried_twice(
@@ -181,7 +181,7 @@ async def test_a_follower_hears_of_what_another_process_writes(
     tasks = [
         asyncio.create_task(here.run()),
         asyncio.create_task(there.run()),
-        asyncio.create_task(follow(events, here, ("messages.raw",), heard.put_nowait)),
+        asyncio.create_task(follow(events, here.elsewhere, ("messages.raw",), heard.put_nowait)),
     ]
     try:
         async with asyncio.timeout(30):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from decimal import Decimal
 from uuid import uuid4
 
@@ -25,7 +24,6 @@ from frontdesk.llm.providers.openai import OpenAIProvider
 from frontdesk.llm.types import (
     Alias,
     ContextTooLong,
-    LLMDelta,
     LLMRequest,
     LLMResponse,
     Message,
@@ -115,9 +113,25 @@ def a_call(*targets: Target, **fields: object) -> Call:
     return Call(**{"tenant_id": uuid4(), "alias": alias, "purpose": "agent", **fields})  # type: ignore[arg-type]
 
 
-async def deltas_of(gateway: Gateway, call: Call, request: LLMRequest = ASKED) -> list[LLMDelta]:
-    async with aclosing(gateway.stream(call, request)) as stream:
-        return [delta async for delta in stream]
+Delta = TextDelta | Restart | LLMResponse
+
+
+async def deltas_of(gateway: Gateway, call: Call, request: LLMRequest = ASKED) -> list[Delta]:
+    """What is heard, and the response."""
+    heard: list[Delta] = []
+    response = await gateway.generate(call, request, heard.append)
+    return [*heard, response]
+
+
+async def leave_in_the_middle(gateway: Gateway, call: Call) -> None:
+    """Whoever asked goes away after the first word."""
+    spoken = asyncio.Event()
+    task = asyncio.ensure_future(gateway.generate(call, ASKED, lambda _delta: spoken.set()))
+    async with asyncio.timeout(20):
+        await spoken.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 Ask = Callable[[Gateway, Call], "asyncio.Future[LLMResponse]"]
@@ -247,12 +261,10 @@ async def test_the_chain_is_walked_in_order_to_its_end(desk: Desk, ask: Ask) -> 
 
 async def test_when_nobody_answers_the_last_failure_is_raised_and_no_text_comes(desk: Desk) -> None:
     desk.vendor.responder = lambda _request: BUSY
-    seen: list[LLMDelta] = []
+    heard: list[Delta] = []
     with pytest.raises(ProviderOverloaded):
-        async with aclosing(desk.gateway.stream(a_call(OPENAI, ANTHROPIC), ASKED)) as stream:
-            async for delta in stream:
-                seen.append(delta)
-    assert seen == []
+        await desk.gateway.generate(a_call(OPENAI, ANTHROPIC), ASKED, heard.append)
+    assert heard == []
 
 
 async def test_a_switch_before_the_first_text_is_silent(desk: Desk) -> None:
@@ -440,9 +452,7 @@ async def test_cut_off_answers_are_not_kept(desk: Desk, ask: Ask) -> None:
 async def test_a_reader_who_leaves_is_in_the_ledger_and_the_vendor_is_hung_up_on(desk: Desk) -> None:
     desk.vendor.script(Reply("One two three four five.", stall_after=4))
     call = a_call()
-    async with aclosing(desk.gateway.stream(call, ASKED)) as stream:
-        async for _delta in stream:
-            break
+    await leave_in_the_middle(desk.gateway, call)
     (row,) = call.rows
     assert (row.outcome, row.estimated) == ("cancelled", True)
     assert row.output_tokens > 0
@@ -473,9 +483,8 @@ async def test_a_reader_who_leaves_a_probe_lets_another_probe(desk: Desk) -> Non
             await desk.gateway.generate(a_call(), ASKED)
     desk.clock.move(60)
     desk.vendor.responder = lambda _request: Reply("One two three.")
-    async with aclosing(desk.gateway.stream(a_call(), ASKED)) as stream:
-        async for _delta in stream:
-            break
+    desk.vendor.script(Reply("One two three.", stall_after=2))
+    await leave_in_the_middle(desk.gateway, a_call())
     assert (await desk.gateway.generate(a_call(), ASKED)).text == "One two three."
 
 

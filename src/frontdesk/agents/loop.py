@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from decimal import Decimal
 
 import msgspec
@@ -116,19 +115,19 @@ class Loop:
     # The model.
 
     async def _think(self) -> LLMResponse:
-        """One call of the model. Its text goes to the contact as it comes."""
+        """One call of the model. Its text goes to the contact, as it comes where somebody listens."""
         self._check_bounds()
         begun = self._clock.monotonic()
         try:
             async with asyncio.timeout_at(self._ends_at):
-                response = await self._stream()
+                response = await self._response()
         except TimeoutError:
             raise OutOfBounds("time") from None
         self._tokens += response.usage.input_tokens + response.usage.output_tokens
         self._put_step(response, begun)
         return response
 
-    async def _stream(self) -> LLMResponse:
+    async def _response(self) -> LLMResponse:
         request = LLMRequest(
             model="",  # the gateway's: of the target that it calls
             messages=tuple(self._messages),
@@ -136,19 +135,20 @@ class Loop:
             situation=self._situation(),
         )
         markers = MarkerFilter(self._references.passages)
-        response = None
-        async with aclosing(self._gateway.stream(self._call(), request)) as deltas:
-            async for delta in deltas:
-                match delta:
-                    case TextDelta():
-                        self._show(markers.feed(delta.text))
-                    case Restart():
-                        self._take_back()
-                        markers = MarkerFilter(self._references.passages)
-                    case LLMResponse():
-                        response = delta
-        if response is None:
-            raise ProviderNonsense("The provider's stream ended without an answer.")
+
+        def hear(delta: TextDelta | Restart) -> None:
+            nonlocal markers
+            if isinstance(delta, TextDelta):
+                self._show(markers.feed(delta.text))
+            else:
+                self._take_back()
+                markers = MarkerFilter(self._references.passages)
+
+        if self._turn.is_heard() and self._agent.output_template is None:
+            response = await self._gateway.generate(self._call(), request, hear)
+        else:  # a stream costs four times a plain call, and nobody listens
+            response = await self._gateway.generate(self._call(), request)
+            hear(TextDelta(response.text))
         self._show(markers.flush())
         return response
 

@@ -35,6 +35,8 @@ class AgentTurn:
     steps: tuple[Step, ...] = ()
     # The gateway's rows of this turn: the agent's are added, whatever its outcome.
     rows: list[LedgerRow] = field(default_factory=list)
+    # Whether somebody listens: then the answer comes as it is written.
+    is_heard: Callable[[], bool] = field(default=lambda: True)
 
     def pending_of(self, agent: Agent) -> PendingCall | None:
         """The call of this agent that waits for the contact."""

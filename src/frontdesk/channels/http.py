@@ -105,8 +105,10 @@ class Chat:
 
     async def chat(self, tenant: Tenant, request: Request) -> Response:
         incoming = await read_chat(request)
-        accepted = await self._conversations.accept(tenant, incoming, request.state.correlation_id)
-        if "text/event-stream" in request.headers.get("accept", ""):
+        is_streamed = "text/event-stream" in request.headers.get("accept", "")
+        correlation_id = request.state.correlation_id
+        accepted = await self._conversations.accept(tenant, incoming, correlation_id, hears=is_streamed)
+        if is_streamed:
             return self._stream(tenant, accepted, Place(accepted.seq, 1, 0))
         answer = await self._conversations.outcome(tenant.id, accepted.conversation_id, accepted.turn_id)
         return _json(answer)

@@ -131,7 +131,7 @@ class Answering:
         opening = texts.said(texts.ANEW, decision.language) + "\n\n" if turn.damaged else ""
         if opening:
             voices.speaks(0, TextDelta(opening))
-        outcomes = await self._run_agents(turn, definitions, decision, waiting, steps, voices, rows, worker)
+        outcomes = await self._run_agents(turn, definitions, decision, waiting, steps, live, voices, rows, worker)
         good = [outcome for outcome in outcomes if outcome.error_code is None]
         if not good:
             return self.failed(outcomes[0].error_code or "AGENT_FAILED", decision)
@@ -170,6 +170,7 @@ class Answering:
         decision: Decision,
         waiting: Waiting,
         steps: tuple[Step, ...],
+        live: TurnLive,
         voices: Voices,
         rows: list[LedgerRow],
         worker: UUID,
@@ -198,6 +199,7 @@ class Answering:
                 context=turn.context,
                 steps=steps,
                 rows=rows,
+                is_heard=lambda: place == 0 and live.is_heard,  # the others' words come whole, after the first's
             )
             return await self._runner.run(agent_turn, agent, partial(voices.speaks, place))
 

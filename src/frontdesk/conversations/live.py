@@ -1,6 +1,7 @@
 """What happens in a running turn, for whoever is connected here: one shared log a turn, no queue a client."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -16,8 +17,9 @@ Outcome = Answer | Failure
 class TurnLive:
     """The happenings of one attempt of a turn in this process, in order, and its outcome."""
 
-    def __init__(self, attempt: int) -> None:
+    def __init__(self, attempt: int, *, is_heard: bool = False) -> None:
         self.attempt = attempt
+        self.is_heard = is_heard  # somebody wants the answer as it is written, not only its end
         self.happenings: list[Happening] = []
         self.outcome: Outcome | None = None
         # Gone without an outcome: the turn went to another worker.
@@ -55,9 +57,10 @@ class Live:
     def __init__(self) -> None:
         self._turns: dict[UUID, TurnLive] = {}
         self._watching: dict[UUID, set[asyncio.Event]] = {}  # by turn or conversation
+        self._hearing: Counter[UUID] = Counter()  # by turn
 
-    def begin(self, turn_id: UUID, attempt: int) -> TurnLive:
-        live = TurnLive(attempt)
+    def begin(self, turn_id: UUID, attempt: int, *, is_heard: bool = False) -> TurnLive:
+        live = TurnLive(attempt, is_heard=is_heard or turn_id in self._hearing)
         self._turns[turn_id] = live
         self.touched(turn_id)
         return live
@@ -79,11 +82,19 @@ class Live:
                 touched.set()
 
     @contextmanager
-    def watch(self, *ids: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set when one of the turns or conversations is touched. Watch first, look then, wait last."""
+    def watch(self, turn_id: UUID, conversation_id: UUID, *, hears: bool) -> Iterator[asyncio.Event]:
+        """An event that is set when the turn or conversation is touched. Watch first, look then, wait last.
+
+        `hears`: what the turn says is wanted as it comes, not only how it ends.
+        """
         touched = asyncio.Event()
+        ids = (turn_id, conversation_id)
         for id_ in ids:
             self._watching.setdefault(id_, set()).add(touched)
+        if hears:
+            self._hearing[turn_id] += 1
+            if running := self._turns.get(turn_id):
+                running.is_heard = True
         try:
             yield touched
         finally:
@@ -91,6 +102,10 @@ class Live:
                 self._watching[id_].discard(touched)
                 if not self._watching[id_]:
                     del self._watching[id_]
+            if hears:
+                self._hearing[turn_id] -= 1
+                if not self._hearing[turn_id]:
+                    del self._hearing[turn_id]
 
     @property
     def running(self) -> int:

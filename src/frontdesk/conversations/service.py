@@ -66,11 +66,12 @@ class Conversations:
         *,
         worker: UUID,
         lease_s: float,
-        start: Callable[[TurnInput], bool],
+        start: Callable[[TurnInput, bool], bool],
         wake: Callable[[], None],
         patience_s: float,
     ) -> None:
-        """`start` runs a claimed turn in this process and says whether it took it; `wake` tells readers of the log.
+        """`start` runs a claimed turn in this process and says whether it took it (the flag: somebody hears it as it
+        is written); `wake` tells readers of the log.
 
         `patience_s`: how long a plain request waits for its answer.
         """
@@ -85,8 +86,10 @@ class Conversations:
         self._patience_s = patience_s
         self.is_open = True
 
-    async def accept(self, tenant: Tenant, incoming: Incoming, correlation_id: str) -> Accepted:
+    async def accept(self, tenant: Tenant, incoming: Incoming, correlation_id: str, *, hears: bool = False) -> Accepted:
         """Keeps the message and sets its turn going. When this returns, it will be answered or ended explicitly.
+
+        `hears`: the caller will follow the turn as it is written.
 
         Raises ConversationNotFound, SessionExpired, IdempotencyConflict, DatabaseUnavailable, ShuttingDown.
         """
@@ -106,7 +109,7 @@ class Conversations:
         if not accepted.repeated:
             self._metrics.messages.labels(tenant.slug).inc()
             if accepted.claimed is not None:
-                self._start(accepted.claimed)
+                self._start(accepted.claimed, hears)
             self._wake()
         return accepted
 
@@ -139,7 +142,7 @@ class Conversations:
         seq = place.seq if place else 0
         quiet_s = 0.0
         while True:
-            with self._live.watch(turn_id, conversation_id) as touched:
+            with self._live.watch(turn_id, conversation_id, hears=place is not None) as touched:
                 running = self._live.get(turn_id)
                 if running is not None:
                     if seen_attempt not in (None, running.attempt) and seen > 0:

@@ -77,11 +77,11 @@ class Worker:
         # Rows of the ledger that the database was not there for.
         self._owed: deque[tuple[UUID, LedgerRow]] = deque(maxlen=OWED_AT_MOST)
 
-    def start(self, turn: TurnInput) -> bool:
+    def start(self, turn: TurnInput, is_heard: bool = False) -> bool:
         """Runs a turn that this worker has claimed. False when it is stopping: recovery takes the turn then."""
         if not self._is_open:
             return False
-        live = self._live.begin(turn.turn_id, turn.attempt)
+        live = self._live.begin(turn.turn_id, turn.attempt, is_heard=is_heard)
         task = asyncio.create_task(self._run_lane(turn, live), name=f"turn {turn.turn_id}")
         self._running[turn.turn_id] = task
         self._metrics.turns_running.set(len(self._running))

@@ -36,7 +36,7 @@ class DatabaseSettings(BaseModel, frozen=True, extra="forbid"):
 class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
     """Limits of one call to a provider chain; environment FRONTDESK_GATEWAY__<NAME>."""
 
-    deadline_s: float = Field(30.0, gt=0, description="whole call, retries and switches included")
+    deadline_s: float = Field(60.0, gt=0, description="whole call, retries and switches included")
     first_token_s: float = Field(15.0, gt=0, description="wait for the first byte, and between two")
     attempts: int = Field(3, ge=1, le=10, description="tries at one target")
     breaker_failures: int = Field(5, ge=1, description="failures in a row that open the breaker")

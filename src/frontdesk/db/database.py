@@ -12,6 +12,7 @@ import asyncpg
 from frontdesk.core.errors import DatabaseUnavailable
 
 APP_ROLE = "frontdesk_app"
+AT_HAND = 8  # connections that are not given back to the pool between two uses
 
 # A lost server, a server that starts or stops, a pool that can't connect: the caller may try again.
 _UNAVAILABLE = (
@@ -73,6 +74,8 @@ class Database:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._at_hand: list[Any] = []
+        self._waiting = 0
 
     @classmethod
     async def connect(
@@ -147,22 +150,42 @@ class Database:
 
     def size(self) -> tuple[int, int]:
         """(open, idle) connections."""
-        return self._pool.get_size(), self._pool.get_idle_size()
+        return self._pool.get_size(), self._pool.get_idle_size() + len(self._at_hand)
 
     async def close(self) -> None:
         try:
             async with asyncio.timeout(5):
+                while self._at_hand:
+                    await self._pool.release(self._at_hand.pop())
                 await self._pool.close()
         except (TimeoutError, OSError, asyncpg.PostgresError):
             self._pool.terminate()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        connection = await self._pool.acquire(timeout=10.0)
+        """A few connections stay at hand: the pool's own way there and back costs as much as a small statement."""
+        connection = await self._take()
         try:
             yield connection
-        finally:
+        except BaseException:
+            await self._pool.release(connection)  # which waits until a cancelled statement has really ended
+            raise
+        if self._waiting or len(self._at_hand) >= AT_HAND or connection.is_closed():
             await self._pool.release(connection)
+        else:
+            self._at_hand.append(connection)
+
+    async def _take(self) -> Any:
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if not connection.is_closed():
+                return connection
+            await self._pool.release(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=10.0)
+        finally:
+            self._waiting -= 1
 
 
 async def _roll_back(connection: Any) -> None:

@@ -11,7 +11,7 @@ from frontdesk.core.errors import DatabaseUnavailable
 from frontdesk.db import Database, TenantScope
 from frontdesk.events.log import PostgresLog, move_in, put_dead_letter
 from frontdesk.events.models import Event, Position
-from frontdesk.events.wakeups import Wakeups
+from frontdesk.events.wakeups import Bell
 from frontdesk.telemetry.metrics import Metrics
 
 BATCH = 200
@@ -51,12 +51,12 @@ class ConsumerLoop:
     """Runs one consumer in this process whenever no other process does."""
 
     def __init__(
-        self, consumer: Consumer, db: Database, events: PostgresLog, wakeups: Wakeups, worker: UUID, metrics: Metrics
+        self, consumer: Consumer, db: Database, events: PostgresLog, bell: Bell, worker: UUID, metrics: Metrics
     ) -> None:
         self._consumer = consumer
         self._db = db
         self._events = events
-        self._wakeups = wakeups
+        self._bell = bell
         self._worker = worker
         self._metrics = metrics
         # Where we are, as long as the group is ours; beyond the stored position by events that had no effect.
@@ -66,7 +66,7 @@ class ConsumerLoop:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            seen = self._wakeups.count
+            seen = self._bell.count
             try:
                 caught_up = await self._read_batch()
             except DatabaseUnavailable as error:
@@ -76,7 +76,7 @@ class ConsumerLoop:
             except Lost:
                 self._position, caught_up = None, True
             if caught_up:
-                await self._wakeups.wait(seen, POLL_S)
+                await self._bell.wait(seen, POLL_S)
                 await asyncio.sleep(COALESCE_S)
 
     async def _read_batch(self) -> bool:

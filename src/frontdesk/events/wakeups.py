@@ -10,28 +10,24 @@ from frontdesk.db import Database
 
 CHANNEL = "frontdesk_events"
 # One NOTIFY for all that was written within this time: a NOTIFY in every writing transaction halves throughput.
-COALESCE_S = 0.02
+COALESCE_S = 0.05
 RECONNECT_S = 1.0
 
 log = structlog.get_logger()
 
 
-class Wakeups:
-    """Readers wait here; writers call `wake` after their commit."""
+class Bell:
+    """Whoever waits here is woken when it rings."""
 
-    def __init__(self, db: Database, *, notify: bool) -> None:
-        """`notify`: other processes may work on the same database."""
-        self._db = db
-        self._notify = notify
+    def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
-        self._written = asyncio.Event()
-        # Counts wake-ups. A reader notes it before it reads: what is written while it reads then wakes it too.
+        # How often it rang. A reader notes it before it reads: what is written while it reads then wakes it too.
         self.count = 0
 
-    def wake(self) -> None:
-        """Something was committed to the log."""
-        self._heard()
-        self._written.set()
+    def ring(self) -> None:
+        self.count += 1
+        for waiting in self._waiting:
+            waiting.set()
 
     async def wait(self, seen: int, timeout_s: float) -> None:
         """Until `count` is beyond `seen`, or the time is over: then it is time to look anyway."""
@@ -45,6 +41,23 @@ class Wakeups:
                     await waiting.wait()
         finally:
             self._waiting.discard(waiting)
+
+
+class Wakeups:
+    """Writers call `wake` after their commit; readers wait at the bell of what concerns them."""
+
+    def __init__(self, db: Database, *, notify: bool) -> None:
+        """`notify`: other processes may work on the same database."""
+        self._db = db
+        self._notify = notify
+        self._written = asyncio.Event()
+        self.anywhere = Bell()  # something was committed to the log
+        self.elsewhere = Bell()  # … by another process
+
+    def wake(self) -> None:
+        """Something was committed to the log here."""
+        self.anywhere.ring()
+        self._written.set()
 
     async def run(self) -> None:
         """Tells other processes and hears them. Runs until cancelled; without `notify` there is nobody to tell."""
@@ -61,6 +74,5 @@ class Wakeups:
                 await asyncio.sleep(RECONNECT_S)
 
     def _heard(self) -> None:
-        self.count += 1
-        for waiting in self._waiting:
-            waiting.set()
+        self.anywhere.ring()
+        self.elsewhere.ring()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -20,12 +20,12 @@ from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
 from frontdesk.llm.types import (
     Alias,
-    LLMDelta,
     LLMRequest,
     LLMResponse,
     NoProvider,
     Provider,
     ProviderFailure,
+    ProviderNonsense,
     ProviderTimeout,
     Restart,
     Target,
@@ -34,6 +34,9 @@ from frontdesk.llm.types import (
 )
 
 __all__ = ["Call", "Gateway", "GatewayLimits"]
+
+# Told of an answer while it grows. Plain and quick: it runs between two pieces of the stream.
+Hear = Callable[[TextDelta | Restart], None]
 
 _BACKOFF_S = 0.5  # before the first retry at most; doubled by each
 _MOST_BACKOFF_S = 8.0
@@ -44,7 +47,7 @@ _PATIENCE_S = 2.0
 class GatewayLimits(msgspec.Struct, frozen=True):
     """Of every call; an alias may have a deadline of its own."""
 
-    deadline_s: float = 30.0  # of the whole call
+    deadline_s: float = 60.0  # of the whole call
     attempts: int = 3  # at one target
     breaker_failures: int = 5
     breaker_open_s: float = 60.0
@@ -55,9 +58,9 @@ class Gateway:
 
     Targets of equal rank are shuffled by weight. A retryable failure is tried again at the same target after a pause
     (exponential, full jitter, at least what the vendor asks for) as long as the deadline allows; then the next target
-    is called. An attempt may take half of what is left of the deadline, the last target's all of it. A switch before
-    the first text is silent; after it, `Restart` says that everything so far is void. Nothing is ever made up: when
-    nobody answers, the most telling failure is raised.
+    is called. An attempt may take half of what is left of the deadline; the last one, and every stream of the last
+    target, all of it. A switch before the first text is silent; after it, `Restart` says that everything so far is
+    void. Nothing is ever made up: when nobody answers, the most telling failure is raised.
     """
 
     def __init__(
@@ -82,17 +85,23 @@ class Gateway:
         # Tenants name the models: bounded, however many they try.
         self._breakers: LRUCache[tuple[str, str], Breaker] = LRUCache(2000)
 
-    async def generate(self, call: Call, request: LLMRequest) -> LLMResponse:
-        """The whole answer. Raises ProviderFailure, or RateLimited when the tenant's allowance is used up."""
-        async with aclosing(self._deltas(call, request, streamed=False)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, LLMResponse):
-                    return delta
-        raise AssertionError("an answer ends with its response, or a failure")
+    async def generate(self, call: Call, request: LLMRequest, hear: Hear | None = None) -> LLMResponse:
+        """The whole answer. With `hear` it is streamed: text is told as it comes, `Restart` where it begins anew.
 
-    def stream(self, call: Call, request: LLMRequest) -> AsyncGenerator[LLMDelta, None]:
-        """Text as it comes, `Restart` where an answer begins anew, the response last. Close it (`aclosing`)."""
-        return self._deltas(call, request, streamed=True)
+        Raises ProviderFailure, or RateLimited when the tenant's allowance is used up.
+        """
+        walk = _Walk(self._clock.monotonic() + (call.alias.deadline_s or self._limits.deadline_s), hear)
+        chain = self._chain(call.alias)
+        try:
+            for place, target in enumerate(chain):
+                asked = _for(target, call.alias, request)
+                response = await self._at_target(call, target, asked, walk, is_last=place == len(chain) - 1)
+                if response is not None:
+                    return response
+        finally:
+            if walk.reserved:
+                self._tokens.use(call.tenant_id, -walk.reserved)  # each attempt counted what it really used
+        raise walk.failure or self._all_left_alone(call.alias, chain)
 
     def available(self, alias: Alias, *, without: str | None = None) -> Alias:
         """The alias with the targets that can be called here: of configured providers, `without` one of them."""
@@ -108,89 +117,57 @@ class Gateway:
             for (provider, model), breaker in sorted(self._breakers.items())
         ]
 
-    async def _deltas(self, call: Call, request: LLMRequest, *, streamed: bool) -> AsyncGenerator[LLMDelta, None]:
-        walk = _Walk(self._clock.monotonic() + (call.alias.deadline_s or self._limits.deadline_s))
-        request = _filled(call.alias, request)
-        chain = self._chain(call.alias)
-        try:
-            for place, target in enumerate(chain):
-                is_last = place == len(chain) - 1
-                asked = msgspec.structs.replace(request, model=target.model)
-                async with aclosing(self._at_target(call, target, asked, walk, is_last, streamed)) as deltas:
-                    async for delta in deltas:
-                        yield delta
-                if walk.is_answered:
-                    return
-        finally:
-            if walk.reserved:
-                self._tokens.use(call.tenant_id, -walk.reserved)  # each attempt counted what it really used
-        raise walk.failure or self._all_left_alone(call.alias, chain)
-
     async def _at_target(
-        self, call: Call, target: Target, request: LLMRequest, walk: "_Walk", is_last: bool, streamed: bool
-    ) -> AsyncGenerator[LLMDelta, None]:
-        """Tries of one target: until it answered, or `walk` knows how it failed."""
+        self, call: Call, target: Target, request: LLMRequest, walk: "_Walk", *, is_last: bool
+    ) -> LLMResponse | None:
+        """Tries of one target. None: it did not answer, and `walk` knows how it failed."""
         is_free = self._prices.is_free(target.provider)
         key = self._answers.key(call.tenant_id, call.version, target, request) if call.cache_s and not is_free else None
         if key and (known := self._answers.get(key)):
             self._metrics.cache.labels(str(call.tenant_id), "hit").inc()
-            for delta in self._again(call, target, request, known, walk, streamed):
-                yield delta
-            return
+            return self._again(call, target, request, known, walk)
         if not is_free and not self._allow(call, request, walk):
-            return
+            return None
         await self._prices.load(target.provider, target.model)
         breaker = self._breaker(target)
         for number in range(1, self._limits.attempts + 1):
             left_s = walk.deadline - self._clock.monotonic()
             ticket = breaker.admit() if left_s > 0 else None
             if ticket is None:
-                return
+                return None
             self._metrics.breaker(target.provider, target.model, breaker.state)
-            if walk.is_void:
-                walk.is_void = False
-                yield Restart()
-            bound_s = left_s if is_last else left_s / 2
+            walk.begin_anew()
+            # A stream's adapter notices silence. A plain answer is silent until it is whole: time is kept for a retry.
+            takes_all = is_last and (walk.hear is not None or number == self._limits.attempts)
             try:
-                async with aclosing(self._attempt(call, target, request, ticket, bound_s, walk, streamed)) as deltas:
-                    async for delta in deltas:
-                        if isinstance(delta, LLMResponse):
-                            walk.is_answered = True
-                            if key:
-                                self._metrics.cache.labels(str(call.tenant_id), "miss").inc()
-                                self._answers.put(key, delta, call.cache_s)
-                        yield delta
-                return
+                response = await self._attempt(call, target, request, ticket, left_s / (1 if takes_all else 2), walk)
             except ProviderFailure as failure:
                 walk.failed(failure, is_free)
                 if not failure.switchable:
                     raise
                 pause_s = self._pause_s(failure, number, walk, is_last)
+            else:
+                if key:
+                    self._metrics.cache.labels(str(call.tenant_id), "miss").inc()
+                    self._answers.put(key, response, call.cache_s)
+                return response
             if pause_s is None:
-                return
+                return None
             await self._sleep(pause_s)
+        return None
 
     async def _attempt(
-        self,
-        call: Call,
-        target: Target,
-        request: LLMRequest,
-        ticket: int,
-        bound_s: float,
-        walk: "_Walk",
-        streamed: bool,
-    ) -> AsyncGenerator[TextDelta | LLMResponse, None]:
+        self, call: Call, target: Target, request: LLMRequest, ticket: int, bound_s: float, walk: "_Walk"
+    ) -> LLMResponse:
         """One try. Its row is written and its breaker told, however it ends."""
         breaker = self._breaker(target)
         attempt = Attempt(call, target, request, self._clock, self._prices, self._metrics)
         used: Usage | None = None
         try:
-            async with aclosing(self._ask(target, request, attempt, bound_s, walk.deadline, streamed)) as deltas:
-                async for delta in deltas:
-                    if isinstance(delta, LLMResponse):
-                        used = attempt.end(OK, delta.usage)
-                        breaker.succeeded(ticket)
-                    yield delta
+            response = await self._ask(target, request, attempt, bound_s, walk)
+            used = attempt.end(OK, response.usage)
+            breaker.succeeded(ticket)
+            return response
         except ProviderFailure as failure:
             used = attempt.failed(failure, outcome_of(failure))
             walk.is_void = attempt.has_spoken
@@ -210,40 +187,34 @@ class Gateway:
                 self._tokens.use(call.tenant_id, used.input_tokens + used.output_tokens)
 
     async def _ask(
-        self, target: Target, request: LLMRequest, attempt: Attempt, bound_s: float, deadline: float, streamed: bool
-    ) -> AsyncGenerator[TextDelta | LLMResponse, None]:
-        """The provider's answer within its time: `bound_s` to the first sign of it, `deadline` to its end."""
+        self, target: Target, request: LLMRequest, attempt: Attempt, bound_s: float, walk: "_Walk"
+    ) -> LLMResponse:
+        """The provider's answer within its time: `bound_s` to the first sign of it, the deadline to its end."""
         provider = self._providers[target.provider]
         try:
-            if not streamed:
-                async with asyncio.timeout(bound_s):
-                    response = await provider.generate(request)
-                yield response
-                return
-            async with aclosing(provider.stream(request)) as deltas:
-                while True:
-                    # Around each wait and not around them all: the time between two belongs to the reader.
-                    async with asyncio.timeout(bound_s):
-                        delta = await anext(deltas)
-                    if isinstance(delta, LLMResponse):
-                        yield delta
-                        return
-                    attempt.heard(delta.text)
-                    yield delta
-                    bound_s = deadline - self._clock.monotonic()
+            async with asyncio.timeout(bound_s) as bound:
+                if walk.hear is None:
+                    return await provider.generate(request)
+                async with aclosing(provider.stream(request)) as deltas:
+                    async for delta in deltas:
+                        if isinstance(delta, LLMResponse):
+                            return delta
+                        if not attempt.has_spoken:
+                            left_s = walk.deadline - self._clock.monotonic()
+                            bound.reschedule(asyncio.get_running_loop().time() + left_s)
+                        attempt.heard(delta.text)
+                        walk.hear(delta)
         except TimeoutError as error:
             raise ProviderTimeout(f"{target.provider} did not answer in time.", provider=target.provider) from error
+        raise ProviderNonsense("The provider's stream ended without an answer.", provider=target.provider)
 
-    def _again(
-        self, call: Call, target: Target, request: LLMRequest, known: LLMResponse, walk: "_Walk", streamed: bool
-    ) -> list[LLMDelta]:
+    def _again(self, call: Call, target: Target, request: LLMRequest, known: LLMResponse, walk: "_Walk") -> LLMResponse:
         """A kept answer, as a new one would have come."""
         Attempt(call, target, request, self._clock, self._prices, self._metrics).end(CACHED, known.usage)
-        deltas: list[LLMDelta] = [Restart()] if walk.is_void else []
-        if streamed and known.text:
-            deltas.append(TextDelta(known.text))
-        walk.is_answered = True
-        return [*deltas, known]
+        walk.begin_anew()
+        if walk.hear is not None and known.text:
+            walk.hear(TextDelta(known.text))
+        return known
 
     def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
         """Once a call: count it against the tenant's allowance. Where that is used up only what is free may answer."""
@@ -305,13 +276,18 @@ class Gateway:
 class _Walk:
     """How far a call has come along its chain."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, hear: Hear | None) -> None:
         self.deadline = deadline  # of the clock's monotonic time
-        self.is_answered = False
+        self.hear = hear
         self.is_void = False  # text went out that counts no longer
         self.is_allowed: bool | None = None  # by the tenant's allowance; None: not asked yet
         self.reserved = 0  # tokens
         self.failure: FrontdeskError | None = None
+
+    def begin_anew(self) -> None:
+        if self.is_void and self.hear is not None:
+            self.hear(Restart())
+        self.is_void = False
 
     def failed(self, failure: ProviderFailure, is_free: bool) -> None:
         # `local` comes last and often can't: what failed before it tells more.
@@ -323,10 +299,11 @@ class _Walk:
         self.failure = RateLimited(detail, retry_after=wait_s)
 
 
-def _filled(alias: Alias, request: LLMRequest) -> LLMRequest:
-    """What the request leaves open, the alias says."""
+def _for(target: Target, alias: Alias, request: LLMRequest) -> LLMRequest:
+    """The request to a target. What it leaves open, the alias says."""
     return msgspec.structs.replace(
         request,
+        model=target.model,
         temperature=alias.temperature if request.temperature is None else request.temperature,
         max_tokens=alias.max_tokens if request.max_tokens is None else request.max_tokens,
     )

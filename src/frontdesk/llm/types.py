@@ -134,10 +134,6 @@ class Restart(msgspec.Struct, frozen=True):
     """Drop the deltas so far: another target begins anew."""
 
 
-# A stream ends with exactly one LLMResponse: the whole text, all calls, the usage.
-LLMDelta = TextDelta | Restart | LLMResponse
-
-
 class Target(msgspec.Struct, frozen=True):
     """One provider+model of a chain. Targets with the same `rank` are equal and share the load by `weight`."""
 

@@ -121,7 +121,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
         cipher = Cipher(_keys(settings))
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        http = await stack.enter_async_context(_http_client())
         say("Loading the language model")
         embedder = await loading
 
@@ -193,7 +193,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
                 store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
             ),
             summaries=ConsumerLoop(
-                Summaries(database, store, sealed, definitions), database, events, wakeups, worker_id, metrics
+                Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
             ),
         )
 
@@ -217,7 +217,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         parts["tail"] = partial(
             follow,
             services.events,
-            services.wakeups,
+            services.wakeups.elsewhere,
             ("turns", "conversations.state"),
             lambda event: services.live.touched(UUID(event.key)),
         )
@@ -245,6 +245,11 @@ async def _kept(name: str, run: Callable[[], Awaitable[None]]) -> None:
 async def _settled(task: asyncio.Task[Any]) -> None:
     """A load that nobody waits for any more must not outlive the start that failed."""
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _http_client() -> aiohttp.ClientSession:
+    """One for all providers. Turns bound how many calls run at once; cookies of a vendor are nobody's but its own."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _read_languages() -> tuple[Guard, Languages]:

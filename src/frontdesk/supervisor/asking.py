@@ -1,6 +1,7 @@
 """The router's question to a model, and the check of its answer: a tenant's own agents, or nothing."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any  # JSON Schemas are JSON
 
 import msgspec
@@ -54,7 +55,8 @@ def routing_request(
     )
 
 
-def schema(names: Sequence[str]) -> dict[str, Any]:
+@lru_cache(maxsize=512)
+def schema(names: tuple[str, ...]) -> dict[str, Any]:
     """Strict for every vendor: all properties required, none beside them."""
     intent = {
         "type": "object",

@@ -10,7 +10,8 @@ _JOINTS = re.compile(
     r"além\s+disso|dan\s+juga|dan|serta)\s+|\s*,\s+",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"\w+")
+# Numbers, codes and dates are no words: "…, order A-1001 of 2025" adds no wish.
+_WORD = re.compile(r"(?<!\w)[^\W\d_]+(?!\w)")
 
 LEAST_WORDS = 3  # of a part that can be a wish of its own
 MOST_PARTS = 6
