@@ -124,6 +124,53 @@ async def test_what_was_booked_before_is_not_booked_again_unasked(local: LocalPr
     assert only_call(response) == ("book_table", {})
 
 
+async def test_what_the_contact_has_said_about_it_is_not_asked_again(local: LocalProvider) -> None:
+    before = (
+        Message(Role.USER, "Would you have a table for 4 people next Friday?"),
+        Message(Role.ASSISTANT, "The terrace is free all evening."),
+        Message(Role.USER, "How late is the kitchen open?"),
+        Message(Role.ASSISTANT, "Until 22:30."),
+    )
+    response = await local.generate(asking("I'd like to book a table at 8 pm", before=before))
+    assert only_call(response) == ("book_table", {"date": "2026-11-27", "people": 4, "time": "20:00"})
+
+
+@pytest.mark.parametrize("said", [
+    "I was with you last Friday and left my umbrella.", "How late is the kitchen open next Friday?",
+    "The bus comes at eight in the morning on Friday.",
+])  # fmt: skip
+async def test_a_day_that_was_said_of_something_else_is_not_booked(local: LocalProvider, said: str) -> None:
+    before = (Message(Role.USER, said), Message(Role.ASSISTANT, "On Saturdays the kitchen closes at 21:00."))
+    response = await local.generate(asking("Great, I'd like to book a table", before=before[1:]))
+    assert only_call(response) == ("book_table", {})
+    response = await local.generate(asking("I want to book a table", before=before))
+    assert only_call(response) == ("book_table", {})
+
+
+@pytest.mark.parametrize(("language", "done", "wish"), [
+    ("en", "Your table has been booked for Friday, 27 November.", "I'd like to book a table"),
+    ("de", "Ihr Tisch ist für Freitag, den 27. November, reserviert.", "Ich möchte einen Tisch reservieren"),
+    ("en", "All right, I've dropped that.", "I'd like to book a table"),
+])  # fmt: skip
+async def test_what_was_done_or_given_up_is_over(local: LocalProvider, language: str, done: str, wish: str) -> None:
+    given_up = (Message(Role.USER, "never mind"),) if "dropped" in done else ()
+    before = (Message(Role.USER, f"{wish}: Friday"), *given_up, Message(Role.ASSISTANT, done))
+    response = await local.generate(asking(wish, before=before, language=language))
+    assert only_call(response) == ("book_table", {})
+
+
+async def test_a_place_that_was_spoken_of_can_be_pointed_at(local: LocalProvider) -> None:
+    cab = ToolSpec(
+        "order_cab", "Orders a cab.", {"type": "object", "properties": {"destination": {"type": "string"}}},
+        examples=("I need a cab",),
+    )  # fmt: skip
+    done = Message(Role.ASSISTANT, "Your table is booked. The address is 12 Harbour Street.")
+    wishes = {"I need a cab to get there": {"destination": "12 Harbour Street"}, "I need a cab": {}}
+    for wish, arguments in wishes.items():
+        response = await local.generate(asking(wish, before=(done,), tools=(cab,)))
+        assert only_call(response) == ("order_cab", arguments)
+
+
 async def test_a_question_goes_to_the_documents(local: LocalProvider) -> None:
     response = await local.generate(asking("How late is the kitchen open?"))
     assert only_call(response) == ("search_documents", {"query": "How late is the kitchen open?"})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from frontdesk.llm.slots import answers, extract, is_cancel, missing, next_question, validate
+from frontdesk.llm.slots import Earlier, answers, extract, is_cancel, missing, next_question, validate
 
 BOOKING: dict[str, Any] = {
     "type": "object",
@@ -135,6 +135,11 @@ def test_two_cities_find_their_sides(now: datetime) -> None:
     assert filled("to Paris from San Francisco", now, STAY) == {"to_city": "Paris", "from_city": "San Francisco"}
 
 
+def test_an_address_is_a_place_wherever_it_stands(now: datetime) -> None:
+    schema = {"properties": {"destination": {"type": "string"}}}
+    assert filled("The address is 1532 20th Street.", now, schema) == {"destination": "1532 20th Street"}
+
+
 def test_numbers_go_where_their_words_are(now: datetime) -> None:
     assert filled("2 rooms for three nights", now, STAY) == {"rooms": 2, "nights": 3}
 
@@ -151,10 +156,10 @@ def test_options_are_picked_by_name_and_place(now: datetime) -> None:
 
 
 def test_what_was_offered_counts_when_the_contact_takes_it_up(now: datetime) -> None:
-    offered = ("I can offer dermatology on Friday 27 November at 14:30.",)
+    offered = (Earlier("I can offer dermatology on Friday 27 November at 14:30."),)
     taken = filled("Great, book it", now, context=offered)
     assert taken == {"service": "dermatology", "date": "2026-11-27", "time": "14:30"}
-    several = ("On Friday I have 14:00, 14:30 and 16:00.",)
+    several = (Earlier("On Friday I have 14:00, 14:30 and 16:00."),)
     assert "time" not in filled("yes please", now, context=several)
 
 

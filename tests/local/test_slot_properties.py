@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontdesk.llm.slots import answers, extract, validate, yes_or_no
+from frontdesk.llm.slots import Earlier, answers, extract, validate, yes_or_no
 from frontdesk.llm.slots.text import fold
 
 SCHEMA: dict[str, Any] = {
@@ -51,9 +51,9 @@ NAMES = st.sampled_from([None, *SCHEMA["properties"]])
 
 
 @settings(max_examples=250, deadline=timedelta(seconds=5))
-@given(TEXTS, LANGUAGES, MOMENTS, NAMES, st.lists(TEXTS, max_size=2))
+@given(TEXTS, LANGUAGES, MOMENTS, NAMES, st.lists(TEXTS.map(Earlier), max_size=2))
 def test_what_is_extracted_fits_the_schema(
-    text: str, language: str, now: datetime, asked: str | None, context: list[str]
+    text: str, language: str, now: datetime, asked: str | None, context: list[Earlier]
 ) -> None:
     values = extract(SCHEMA, text, now=now, language=language, asked=asked, context=context, options=("a", "14:00"))
     assert validate(SCHEMA, values) == []

@@ -5,6 +5,7 @@ Nothing is guessed: a parameter without a mention stays empty, and every value f
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any  # the values of a JSON Schema are untyped
 
@@ -14,7 +15,7 @@ from frontdesk.llm.slots.check import as_time, fits
 from frontdesk.llm.slots.choices import find_choices, pick
 from frontdesk.llm.slots.contacts import find_emails, find_phones, find_urls
 from frontdesk.llm.slots.dates import find_dates, is_past_field
-from frontdesk.llm.slots.lexicon import is_cancel, is_question, refers_back, yes_or_no
+from frontdesk.llm.slots.lexicon import is_cancel, is_question, yes_or_no
 from frontdesk.llm.slots.names import bare_name, find_names
 from frontdesk.llm.slots.numbers import find_numbers
 from frontdesk.llm.slots.places import SITE, bare_phrase, find_places, find_quoted, find_streets
@@ -25,8 +26,7 @@ from frontdesk.llm.slots.times import find_parts_of_day, find_times, part_of
 JSONObject = dict[str, Any]
 
 TEXT_LIMIT = 2_000  # of a message that is read; a contact's message is never longer
-CONTEXT_MESSAGES = 10
-_ONLY_SAID = (Kind.PERSON, Kind.TEXT, Kind.BOOLEAN)  # never taken from what was said before
+_ONLY_SAID = frozenset({Kind.PERSON, Kind.TEXT, Kind.BOOLEAN})  # never taken from what was said before
 _PEOPLE = frozenset(
     map(stem, word_set("people person adult guest passenger traveler traveller seat ticket group party size"))
 )
@@ -43,11 +43,20 @@ _SEGMENTS = re.compile(r"\s*[,;\n]\s*(?=\+?[\d(])")
 _NAMED_KINDS = (Kind.PLACE, Kind.TITLE)
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A message before the one that is read, and the kinds of parameters that may take a value from it."""
+
+    text: str
+    kinds: frozenset[Kind] = frozenset(Kind)
+
+
 class _Reading:
     """One message as the finders see it: what they found, and the characters that are taken."""
 
     def __init__(self, text: str, now: datetime, language: str, region: str | None, asked: str | None) -> None:
-        self.text = text.replace("\x00", " ")[:TEXT_LIMIT]
+        # Lone surrogates too: patterns are searched as UTF-8. One character for one, so that offsets hold.
+        self.text = text[:TEXT_LIMIT].replace("\x00", " ").encode("utf-8", "replace").decode()
         self.folded = fold(self.text)
         self.now, self.language, self.region, self.asked = now, language, region, asked
         self.taken: list[Mention[object]] = []
@@ -80,22 +89,22 @@ def extract(
     language: str,
     asked: str | None = None,
     options: Sequence[str] = (),
-    context: Sequence[str] = (),
+    context: Sequence[Earlier] = (),
     region: str | None = None,
 ) -> JSONObject:
     """Values for parameters of `schema` that `text` names; those it does not name are absent.
 
     `now` is aware, in the tenant's time zone. `asked` is the parameter that the contact was asked for, with the
-    `options` offered: it alone may take a bare answer. `context` is what was said before, newest first: when the text
-    takes it up ("yes, book it", "a cab to get there"), a value that an earlier message names once counts as said.
+    `options` offered: it alone may take a bare answer. `context` is what of earlier messages counts, newest first: a
+    value that one of them names, and no other of its kind, counts as said now.
     Dates come as `2026-11-27`, times as `14:00`. Takes up to some milliseconds: call it off the event loop.
     """
     slots = slots_of(schema)
     values = _read(slots, text, now, language, region, asked, tuple(options))
-    if context and refers_back(text):
-        for earlier in context[:CONTEXT_MESSAGES]:
-            absent = [slot for slot in slots if slot.name not in values and slot.kind not in _ONLY_SAID]
-            values |= _named_once(absent, earlier, now, language, region)
+    for earlier in context:
+        kinds = earlier.kinds - _ONLY_SAID
+        absent = [slot for slot in slots if slot.name not in values and slot.kind in kinds]
+        values |= _named_once(absent, earlier.text, now, language, region)
     return values
 
 

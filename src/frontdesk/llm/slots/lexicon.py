@@ -56,6 +56,20 @@ _REFERRING = re.compile(
     r"|correct|right|confirm(?:ed)?|awesome|excellent|cool|suits?|si|vale|eso|ese|esa|alli|perfecto|bien|ja|das|dort|passt|gut|"
     r"genau|oui|ca|cela|celui|parfait|sim|isso|esse|essa|perfeito|ya|itu|tersebut|baik)\b"
 )
+# The message points at a place that was spoken of.
+_THERE = re.compile(r"\b(?:there|alli|alla|ahi|dort|dorthin|dahin|la-bas|y\s+aller|sana|situ)\b")
+# The desk reports what is done: everything before it belongs to that.
+_DONE = re.compile(
+    r"\b(?:(?:is|are|has\s+been|have\s+been|was|were|been|i've|i\s+have|we've|we\s+have|successfully)\s+(?:\w+\s+){0,2}?"
+    r"(?:booked|made|confirmed|reserved|completed?|done|scheduled|purchased|registered|cancelled|canceled|moved|"
+    r"rescheduled|successful|on\s+(?:its|the)\s+way)|success(?:fully|ful)?|all\s+set|went\s+through"
+    r"|(?:queda|quedado|esta|sido|hemos|he)\s+(?:\w+\s+){0,2}?(?:reservad|confirmad|cancelad|cambiad|registrad|hech)\w*"
+    r"|(?:ist|sind|wurde|wurden|haben|habe)\s.{0,60}?\b(?:gebucht|bestatigt|reserviert|erledigt|storniert|abgesagt|"
+    r"verschoben|eingetragen|vereinbart)"
+    r"|(?:est|sont|a\s+ete|ont\s+ete|avons|ai)\s+(?:\w+\s+){0,2}?(?:reserve|confirme|annule|deplace|enregistre|effectue)e?s?"
+    r"|(?:foi|esta|ficou|foram)\s+(?:\w+\s+){0,2}?(?:reservad|marcad|confirmad|cancelad|alterad|registad|feit)[oa]s?"
+    r"|(?:sudah|telah|berhasil)\s+(?:\w+\s+){0,2}?(?:dipesan|dikonfirmasi|dibatalkan|dibuat|diubah|terdaftar|dijadwalkan))\b"
+)
 _CANCEL = re.compile(
     r"^(?:(?:no|oh|ok|okay|well|sorry|actually|please|ah|hm+|nein|non|nao|tidak|bitte|ach)[\s,.!]+)*(?:"
     r"(?:just\s+)?(?:never\s*mind|nevermind|forget\s+(?:it|that|about\s+it|about\s+that)|cancel(?:\s+(?:it|that|this))?|stop(?:\s+"
@@ -106,3 +120,13 @@ def is_cancel(text: str) -> bool:
 def refers_back(text: str) -> bool:
     """The text accepts or points at what was said before ("that works", "book it", "there")."""
     return bool(_REFERRING.search(fold(text)))
+
+
+def points_there(text: str) -> bool:
+    """The text points at a place that was spoken of ("a cab to get there")."""
+    return bool(_THERE.search(fold(text)))
+
+
+def says_done(text: str) -> bool:
+    """The text reports that something was done ("Your table is booked")."""
+    return bool(_DONE.search(fold(text)))

@@ -24,7 +24,7 @@ _PART = re.compile(r"[^\s,;:!?()\"“”]+")
 _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»\n]{2,80})[\"“”«»]")
 ORIGIN, TARGET, PLACE, SITE = "start", "end", "in", "at"
 _STREET = re.compile(
-    r"(?<!\w)\d{1,5}\w?\s+(?:[^\W\d_][\w'.]*\s+){1,4}?(?:street|st|avenue|ave|road|rd|drive|dr|lane|ln|boulevard|blvd|way|court|ct|place|square|highway|parkway)\b\.?"
+    r"(?<!\w)\d{1,5}\w?\s+(?:(?:\d{1,3}(?:st|nd|rd|th)|[^\W\d_][\w'.]*)\s+){1,4}?(?:street|st|avenue|ave|road|rd|drive|dr|lane|ln|boulevard|blvd|way|court|ct|place|square|highway|parkway)\b\.?"
     r"(?:,?\s+(?:suite|unit|apt|floor|#)\s*#?\w+|\s+#\w+)?",
     re.IGNORECASE,
 )
@@ -41,7 +41,7 @@ def _preposition(language: str) -> re.Pattern[str]:
 
 def find_streets(text: str) -> list[Mention[str]]:
     """Street addresses ("1775 Park Avenue, Suite 2"), also in small letters."""
-    return [Mention(*match.span(), " ".join(match.group().split())) for match in _STREET.finditer(text)]
+    return [Mention(*match.span(), " ".join(match.group().split()).rstrip(".")) for match in _STREET.finditer(text)]
 
 
 def find_places(
@@ -55,7 +55,7 @@ def find_places(
     for run in sorted([*streets, *_runs(text, taken)], key=lambda each: each.start):
         match = preposition.search(folded[: run.start])
         role = (
-            ""
+            (PLACE if run in streets else "")  # an address is a place, whatever stands before it
             if match is None
             else ORIGIN
             if match["origin"]

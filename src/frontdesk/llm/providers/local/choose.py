@@ -15,6 +15,9 @@ from frontdesk.llm.types import ToolSpec
 # An embedder's method. Handed in: the floor of `llm` and that of `embedding` do not know each other.
 Embed = Callable[[Sequence[str]], Awaitable[NDArray[np.float32]]]
 
+# Of a tool's fit, chosen on the clinic's tools: requests for them score above, other messages below.
+CALLS, CALLS_FOR_QUESTION = 0.50, 0.62
+
 _KEPT_TOOLS = 1024
 _SPELLING = 0.3  # weight beside meaning; the model of meaning is weak outside English, examples in the language are not
 _DESCRIPTION = 0.9  # a description talks about requests, an example is one

@@ -10,10 +10,11 @@ from frontdesk.core.clock import Clock
 from frontdesk.core.json import dumps_text
 from frontdesk.llm.providers.local import phrases
 from frontdesk.llm.providers.local.answer import Extract, content_stems, extract_answer
-from frontdesk.llm.providers.local.choose import Embed, Fit, ToolChooser
+from frontdesk.llm.providers.local.choose import CALLS, CALLS_FOR_QUESTION, Embed, Fit, ToolChooser
+from frontdesk.llm.providers.local.earlier import spoken, what_counts
 from frontdesk.llm.providers.local.passages import passages_of
 from frontdesk.llm.providers.local.questions import question_in
-from frontdesk.llm.providers.local.results import result_of, spoken
+from frontdesk.llm.providers.local.results import in_words, result_of
 from frontdesk.llm.providers.local.smalltalk import is_beyond, small_talk, without_greeting
 from frontdesk.llm.providers.local.structured import fill
 from frontdesk.llm.slots import extract, is_cancel, is_question, yes_or_no
@@ -39,8 +40,6 @@ NAME, MODEL = "local", "extractive"
 ABANDON = "abandon_pending"  # the runner drops the pending call
 KNOWLEDGE, CONTROL = "knowledge", "control"
 
-# Of a tool's fit (see `choose`), chosen on the clinic's tools: requests for them score above, other messages below.
-CALLS, CALLS_FOR_QUESTION = 0.50, 0.62
 # For a question that gives none of the values which the tool needs: documents may answer it ("Which insurers …?").
 CALLS_WITHOUT_VALUES = 0.80
 # Of another tool than the pending one: to leave it for a message that says nothing to it, and for one that does.
@@ -64,25 +63,6 @@ class _Said(msgspec.Struct, frozen=True):
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     unsure: bool = False
-
-
-class _Before(msgspec.Struct, frozen=True):
-    """What a message may take up: the contact's message before it, and the desk's last one if it asks something.
-
-    One that asks nothing ("You are booked for Friday") is over: its values must not slip into the next call.
-    """
-
-    message: str = ""
-    offer: str = ""
-
-    @classmethod
-    def of(cls, messages: Sequence[Message]) -> "_Before":
-        spoken = [message for message in messages if message.role in (Role.USER, Role.ASSISTANT)]
-        last = spoken[-1] if spoken else None
-        return cls(
-            next((message.text for message in reversed(spoken) if message.role is Role.USER), ""),
-            last.text if last is not None and last.role is Role.ASSISTANT and "?" in last.text else "",
-        )
 
 
 class LocalProvider:
@@ -136,7 +116,7 @@ class LocalProvider:
             calls = [call for message in request.messages[asked_at:] for call in message.tool_calls]
             return await self._answer(text, results, calls, situation)
         tools = () if request.tool_choice == "none" else tuple(tool for tool in request.tools if tool.kind != CONTROL)
-        before = _Before.of(request.messages[:asked_at])
+        before = request.messages[:asked_at]
         return await self._turn(text, tools, situation, before, must=request.tool_choice == "required")
 
     async def _turn(
@@ -144,7 +124,7 @@ class LocalProvider:
         text: str,
         tools: tuple[ToolSpec, ...],
         situation: Situation,
-        before: _Before,
+        before: Sequence[Message],
         *,
         must: bool,
     ) -> _Said:
@@ -172,7 +152,7 @@ class LocalProvider:
         if pending is not None and pending_tool is not None and not is_question(text):
             return _Said(calls=(_called(pending_tool, pending.arguments),))  # not an answer: the runner asks again
         if knowledge is not None:
-            query = _in_full(without_greeting(text), before.message)
+            query = _in_full(without_greeting(text), before)
             return _Said(calls=_searches(knowledge, query))
         return _Said(phrases.say(phrases.NOT_UNDERSTOOD, language), unsure=True)
 
@@ -223,14 +203,14 @@ class LocalProvider:
         tied = [fit for fit in scored if fit.score >= max(each.score for each in scored) - TIE]
         return min(tied, key=lambda fit: tools.index(fit.tool))  # the agent names its main tool first
 
-    async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: _Before) -> ToolCall:
+    async def _call(self, tool: ToolSpec, text: str, situation: Situation, before: Sequence[Message]) -> ToolCall:
         found = await asyncio.to_thread(
             extract,
             tool.parameters,
             text,
             now=situation.now,
             language=situation.language,
-            context=(before.offer,) if before.offer else (),
+            context=await what_counts(text, before, tool, self._chooser),
             region=self._region,
         )
         return _called(tool, found)
@@ -251,7 +231,7 @@ class LocalProvider:
                 asked = queries.get(message.tool_call_id or "", "") or question
                 if (found := await extract_answer(asked, passages_of(result), self._embed, language)) is not None:
                     quoted.append(found)
-            elif (words_of := spoken(result, language)) and words_of not in parts:
+            elif (words_of := in_words(result, language)) and words_of not in parts:
                 parts.append(words_of)
         if quoted:
             parts.append(max(quoted, key=lambda each: each.score).text)  # of the message, or of the question in it
@@ -290,8 +270,9 @@ def _query_parameter(tool: ToolSpec) -> str:
     return "query" if "query" in names or not names else str(names[0])
 
 
-def _in_full(text: str, earlier: str) -> str:
+def _in_full(text: str, before: Sequence[Message]) -> str:
     """The question with the one before it when it can't be understood alone ("and on Sundays?")."""
+    earlier = next((message.text for message in spoken(before) if message.role is Role.USER), "")
     begins = text.lower().strip("¿ ")
     is_short = len(words(text)) <= _ELLIPTICAL_WORDS and not begins.startswith("où") and _ELLIPTICAL.match(fold(begins))
     return f"{earlier} {text}" if earlier and (is_short or len(words(text)) <= 2) else text

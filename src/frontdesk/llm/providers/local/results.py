@@ -19,7 +19,7 @@ def result_of(message: Message) -> dict[str, Any]:
     return result if isinstance(result, dict) else {"status": "ok", "result": result}
 
 
-def spoken(result: Mapping[str, Any], language: str) -> str:
+def in_words(result: Mapping[str, Any], language: str) -> str:
     """The result of any tool but a knowledge tool, for the contact."""
     status = result.get("status")
     if status == "needs":
