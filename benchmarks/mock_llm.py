@@ -1,14 +1,19 @@
 """A model that answers at once, in OpenAI's wire format: what is left of a turn's time is then the server's own.
 
-    python -m benchmarks.mock_llm PORT
+    python -m benchmarks.mock_llm PORT [PACE]
 
 It decides by what is asked: a JSON schema for `intents` gets the first agent; tools that were not called since the
 contact's last message are called, the first of them; else the answer is TOKENS words, or as many as the model's name
 says (`mock-800`). `GET /stats` counts the calls.
+
+With a PACE a streamed answer is TOKENS words (from now on another number: `GET /tokens/NUMBER`) at so many a second,
+each word the moment at which it was sent: a reader on this machine knows how long it was on its way.
 """
 
 import asyncio
+import random
 import sys
+import time
 from typing import Any  # requests are of the vendor's shape
 
 import httptools
@@ -21,16 +26,20 @@ ORDER = "A-1001"
 
 
 class Model:
-    """One per server: it numbers its answers."""
+    """One per server: it numbers its answers. `pace`: words a second of a streamed answer; None: all at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float | None) -> None:
+        self.tokens = TOKENS
+        self.pace = pace
         self.calls = 0
 
     def answer(self, body: dict[str, Any]) -> bytes | list[bytes]:
-        """A whole body, or the events of a stream."""
+        """A whole body, or the events of a stream; of a paced one those before and behind its words."""
         self.calls += 1
         text, call = self._decide(body)
-        return self._events(body, text, call) if body.get("stream") else self._whole(body, text, call)
+        if not body.get("stream"):
+            return self._whole(body, text, call)
+        return self._events(body, [] if self.pace and text else text, call)
 
     def _decide(self, body: dict[str, Any]) -> tuple[list[str], dict[str, Any] | None]:
         """Pieces of text, or a tool call."""
@@ -44,7 +53,7 @@ class Model:
             said = {"name": function["name"], "arguments": orjson.dumps(arguments).decode()}
             return [], {"id": f"call_{self.calls}", "type": "function", "function": said}
         _, _, length = str(body.get("model", "")).partition("-")
-        return _words(int(length) if length.isdigit() else TOKENS), None
+        return _words(int(length) if length.isdigit() else self.tokens), None
 
     def _whole(self, body: dict[str, Any], text: list[str], call: dict[str, Any] | None) -> bytes:
         message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
@@ -137,6 +146,9 @@ class Connection(asyncio.Protocol):
                 self._start(answer)
             else:
                 self._send(answer)
+        elif self._path.startswith(b"/tokens/"):
+            self._model.tokens = int(self._path.rpartition(b"/")[2])
+            self._send(b"{}")
         elif self._path == b"/stats":
             self._send(orjson.dumps({"calls": self._model.calls}))
         else:
@@ -154,19 +166,45 @@ class Connection(asyncio.Protocol):
     def _next(self, events: list[bytes], place: int) -> None:
         if self._transport.is_closing():
             return
-        chunk = b"%x\r\n%s\r\n" % (len(events[place]), events[place])
+        chunk = _chunk(events[place])
         if place == len(events) - 1:
             self._transport.write(chunk + b"0\r\n\r\n")
             return
         self._transport.write(chunk)
-        asyncio.get_running_loop().call_soon(self._next, events, place + 1)
+        if place == 0 and self._model.pace and b"tool_calls" not in events[1]:
+            self._transport.write(_chunk(_BEGIN))
+            self._say(events, self._model.tokens)
+        else:
+            asyncio.get_running_loop().call_soon(self._next, events, place + 1)
+
+    def _say(self, events: list[bytes], left: int) -> None:
+        """The words of a paced answer one by one; a model's own pace varies by a third."""
+        if self._transport.is_closing():
+            return
+        if not left:
+            self._next(events, 1)
+            return
+        self._transport.write(_chunk(_WORD % int(time.monotonic() * 1e6)))
+        pause_s = random.uniform(0.67, 1.33) / (self._model.pace or 1.0)
+        asyncio.get_running_loop().call_later(pause_s, self._say, events, left - 1)
 
 
-async def serve(port: int) -> None:
-    model = Model()
+def _chunk(event: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(event), event)
+
+
+_PIECE = (
+    b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","created":1,"model":"mock",'
+    b'"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+)
+_BEGIN, _WORD = _PIECE % b"Sent:", _PIECE % b" %d"
+
+
+async def serve(port: int, pace: float | None = None) -> None:
+    model = Model(pace)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(model), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(int(sys.argv[1]), *map(int, sys.argv[2:])))

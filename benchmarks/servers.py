@@ -24,9 +24,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def model(folder: Path) -> Iterator[Running]:
+def model(folder: Path, *pace: int) -> Iterator[Running]:
+    """`pace`: tokens a second of a streamed answer; without it all at once."""
     port = free_port()
-    with started([sys.executable, "-m", "benchmarks.mock_llm", str(port)], folder / "model.log") as process:
+    command = [sys.executable, "-m", "benchmarks.mock_llm", str(port), *map(str, pace)]
+    with started(command, folder / "model.log") as process:
         wait_until_ready(process, f"http://127.0.0.1:{port}/stats", folder / "model.log")
         yield Running(f"http://127.0.0.1:{port}", process.pid)
 
@@ -54,6 +56,17 @@ def floor(name: str, folder: Path, database_url: str, model_url: str) -> Iterato
     command = [sys.executable, "-m", "uvicorn", f"{app}:app", "--port", str(port), "--loop", "uvloop",
                "--http", "httptools", "--no-access-log", "--log-level", "warning"]  # fmt: skip
     with started(command, log, environment=environment | dict(more), cwd=FLOORS / "peers") as process:
+        wait_until_ready(process, f"http://127.0.0.1:{port}/", log, within_s=30)
+        yield Running(f"http://127.0.0.1:{port}", process.pid)
+
+
+@contextlib.contextmanager
+def relay(folder: Path, model_url: str) -> Iterator[Running]:
+    """`relay.py`, served as our own application is."""
+    port, log = free_port(), folder / "relay.log"
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.relay:app", "--port", str(port), "--loop", "uvloop",
+               "--http", "httptools", "--no-access-log", "--log-level", "warning", "--backlog", "2048"]  # fmt: skip
+    with started(command, log, environment=clean_environment(RELAY_MODEL_URL=model_url)) as process:
         wait_until_ready(process, f"http://127.0.0.1:{port}/", log, within_s=30)
         yield Running(f"http://127.0.0.1:{port}", process.pid)
 

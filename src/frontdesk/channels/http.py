@@ -27,7 +27,7 @@ from frontdesk.channels.outgoing import (
     SessionWithHistory,
 )
 from frontdesk.conversations.models import Accepted, Answer, Failure, Session
-from frontdesk.conversations.service import Conversations, Place
+from frontdesk.conversations.service import Conversations, Place, Said
 from frontdesk.core.errors import (
     AnswerLate,
     ConversationNotFound,
@@ -148,25 +148,19 @@ class Chat:
         try:
             if first:
                 yield first
-            at = place
-            async with aclosing(self._conversations.follow(tenant.id, conversation_id, turn_id, place)) as happenings:
-                async for happening in happenings:
-                    match happening:
+            attempt = place.attempt
+            async with aclosing(self._conversations.follow(tenant.id, conversation_id, turn_id, place)) as follows:
+                async for follow in follows:
+                    match follow:
                         case None:
                             yield sse.HEARTBEAT
-                        case Place():
-                            at = happening
-                        case TextDelta(text=text):
-                            yield sse.event("delta", {"text": text}, _event_id(at))
-                        case Status():
-                            said = {"text": happening.text, "agent": happening.agent, "tool": happening.tool}
-                            yield sse.event("status", said, _event_id(at))
-                        case Restart():
-                            yield sse.event("restart", {}, _event_id(at))
+                        case Said():
+                            attempt = follow.place.attempt
+                            yield said_out(follow)
                         case Answer():
-                            yield sse.event("answer", happening, f"{place.seq}-{at.attempt}-end")
+                            yield sse.event("answer", follow, f"{place.seq}-{attempt}-end")
                         case Failure():
-                            yield sse.event("error", self._render_failure(happening), f"{place.seq}-{at.attempt}-end")
+                            yield sse.event("error", self._render_failure(follow), f"{place.seq}-{attempt}-end")
         finally:
             self._metrics.streams_open.dec()
 
@@ -328,8 +322,20 @@ def parse_event_id(value: str) -> Place | None:
     return Place(int(seq), int(attempt), 0 if number == "end" else int(number), ended=number == "end")
 
 
-def _event_id(place: Place) -> str:
-    return f"{place.seq}-{place.attempt}-{place.number}"
+def said_out(said: Said) -> bytes:
+    """Events of what happened. Texts that follow each other are one, with the last one's id: to resume behind it."""
+    place = said.place
+    events: list[tuple[str, dict[str, str | None], int]] = []
+    for number, happening in enumerate(said.happenings, start=place.number - len(said.happenings) + 1):
+        match happening:
+            case TextDelta(text=text):
+                before = events.pop()[1]["text"] or "" if events and events[-1][0] == "delta" else ""
+                events.append(("delta", {"text": before + text}, number))
+            case Status(text=text, agent=agent, tool=tool):
+                events.append(("status", {"text": text, "agent": agent, "tool": tool}, number))
+            case Restart():
+                events.append(("restart", {}, number))
+    return b"".join(sse.event(name, fields, f"{place.seq}-{place.attempt}-{number}") for name, fields, number in events)
 
 
 def _encode_cursor(moment: datetime) -> str:

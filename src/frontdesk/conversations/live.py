@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -22,33 +22,40 @@ class TurnLive:
         self.is_heard = is_heard  # somebody wants the answer as it is written, not only its end
         self.happenings: list[Happening] = []
         self.outcome: Outcome | None = None
-        # Gone without an outcome: the turn went to another worker.
+        # Without an outcome: the turn went to another worker.
         self.is_over = False
-        self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._listening: set[asyncio.Event] = set()
 
     def say(self, happening: Happening) -> None:
         self.happenings.append(happening)
-        self._announce()
+        for heard in self._listening:
+            heard.set()
 
     def end(self, outcome: Outcome | None) -> None:
         self.outcome = outcome
         self.is_over = True
-        self._announce()
+        self._over.set()
+        for heard in self._listening:
+            heard.set()
 
-    def _announce(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+    async def over(self) -> None:
+        """Returns when the turn is over: for those who don't care how it goes until then."""
+        await self._over.wait()
 
-    async def wait(self, seen: int, timeout_s: float) -> bool:
-        """True when there is more than `seen` happenings or the turn is over; False when the time is over."""
-        if self.is_over or len(self.happenings) > seen:
-            return True
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever something happens, or the turn is over."""
+        heard = asyncio.Event()
+        self._listening.add(heard)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+            yield heard
+        finally:
+            self._listening.discard(heard)
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listening)
 
 
 class Live:
@@ -112,14 +119,33 @@ class Live:
         return len(self._turns)
 
 
-async def happenings_of(live: TurnLive, start: int, heartbeat_s: float) -> AsyncIterator[tuple[int, Happening] | None]:
-    """(number from 1, happening) from `start` on; None when nothing happened for `heartbeat_s`. Ends with the turn."""
+async def happenings_of(live: TurnLive, start: int, heartbeat_s: float) -> AsyncIterator[Sequence[Happening]]:
+    """What happens from number `start` on, together what happened while the reader was busy. Ends with the turn.
+
+    Empty every `heartbeat_s`, when there is nothing else to say at that moment: one timer, not one for each wait.
+    """
     seen = start
-    while True:
-        while seen < len(live.happenings):
-            seen += 1
-            yield seen, live.happenings[seen - 1]
-        if live.is_over:
-            return
-        if not await live.wait(seen, heartbeat_s):
-            yield None
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def beat() -> None:
+        nonlocal timer
+        timer = loop.call_later(heartbeat_s, beat)
+        heard.set()
+
+    with live.listening() as heard:
+        timer = loop.call_later(heartbeat_s, beat)
+        try:
+            while True:
+                if said := live.happenings[seen:]:
+                    seen += len(said)
+                    yield said
+                    continue
+                if live.is_over:
+                    return
+                heard.clear()
+                await heard.wait()
+                if len(live.happenings) == seen and not live.is_over:
+                    yield ()
+        finally:
+            timer.cancel()

@@ -1,7 +1,7 @@
 """Conversations as channels see them: accept a message, follow its turn to the end, read and clear sessions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any  # context is the caller's JSON
@@ -42,6 +42,13 @@ class Place(msgspec.Struct, frozen=True):
     attempt: int
     number: int
     ended: bool = False
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Happenings in order; `place` is behind the last of them."""
+
+    place: Place
+    happenings: Sequence[Happening]
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -131,11 +138,12 @@ class Conversations:
 
     async def follow(
         self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID, place: Place | None
-    ) -> AsyncGenerator["Happening | Outcome | Place | None", None]:
-        """What happens in a turn from `place` on, the outcome last. None is a moment for a heartbeat.
+    ) -> AsyncGenerator[Said | Outcome | None, None]:
+        """What happens in a turn from `place` on, the outcome last; without a place the outcome alone. None is a moment
+        for a heartbeat.
 
-        Before each happening comes its Place. Where the turn was begun again (another attempt, another process),
-        Restart comes first: what was said before is void.
+        Where the turn was begun again (another attempt, another process), Restart comes first: what was said before
+        is void.
         """
         seen_attempt = place.attempt if place else None
         seen = place.number if place else 0
@@ -146,17 +154,15 @@ class Conversations:
                 running = self._live.get(turn_id)
                 if running is not None:
                     if seen_attempt not in (None, running.attempt) and seen > 0:
-                        yield Place(seq, running.attempt, 0)
-                        yield Restart()
+                        yield Said(Place(seq, running.attempt, 0), (Restart(),))
                         seen = 0
                     seen_attempt = running.attempt
-                    async for numbered in happenings_of(running, seen, HEARTBEAT_S):
-                        if numbered is None:
-                            yield None
-                            continue
-                        seen, happening = numbered
-                        yield Place(seq, running.attempt, seen)
-                        yield happening
+                    if place is None:
+                        await running.over()
+                    else:
+                        async for happenings in happenings_of(running, seen, HEARTBEAT_S):
+                            seen += len(happenings)
+                            yield Said(Place(seq, running.attempt, seen), happenings) if happenings else None
                     if running.outcome is not None:
                         yield running.outcome
                         return

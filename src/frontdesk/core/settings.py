@@ -57,7 +57,7 @@ class TurnSettings(BaseModel, frozen=True, extra="forbid"):
     lease_s: float = Field(15.0, ge=2, description="a turn whose worker is silent for so long is taken by another")
     deadline_s: float = Field(120.0, gt=0, description="a turn that takes longer fails explicitly")
     attempts: int = Field(3, ge=1, description="workers that may die of a turn before it fails explicitly")
-    concurrent: int = Field(64, ge=1, description="turns that this process runs at once; more wait")
+    concurrent: int = Field(1000, ge=1, description="turns that this process runs at once; more wait")
     stop_s: float = Field(6.0, gt=0, description="at SIGTERM: time to finish before turns are handed over")
 
 

@@ -20,14 +20,16 @@ TOLD = 0.1
 TOLD_WITHIN_S = 1.0  # silent ones must not take the places of those that are to be told
 
 
-def allowed(settings: ConnectionSettings) -> int:
+def allowed(settings: ConnectionSettings, calls: int) -> int:
     """How many connections may be open: the setting, or what the system's limit on open files leaves.
+
+    `calls`: of models, that may be open beside them.
 
     Raises this process's own limit as far as the system lets it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
-        wanted = max(soft, int(settings.most * (1 + TOLD)) + RESERVED_FILES)
+        wanted = max(soft, int(settings.most * (1 + TOLD)) + RESERVED_FILES + calls)
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     room = int((soft - RESERVED_FILES) / (1 + TOLD))

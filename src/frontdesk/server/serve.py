@@ -180,7 +180,7 @@ def connection_class(services: Services) -> Any:
     surrounded = Surroundings(
         busy, hosts=settings.hosts, origins=settings.cors_origins, errors=errors, metrics=services.metrics
     )
-    most = allowed(settings.connections)
+    most = allowed(settings.connections, settings.turns.concurrent)
     return partial(Connection, limits=settings.connections, most=most, busy=surrounded, late=late)
 
 

@@ -77,16 +77,18 @@ class AnthropicProvider:
     async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
         whole = _Answer()
         body = self._body(request) | {"stream": True}
-        async with aclosing(self._wire.post_sse("/v1/messages", body, _EVENT)) as events:
-            async for event in events:
-                if event.type == "error":
-                    raise self._wire.failure(_vendor_error(event.error))
-                text = whole.take(event)
-                if text:
+        async with aclosing(self._wire.post_sse("/v1/messages", body, _EVENT)) as reads:
+            async for events in reads:
+                if text := "".join([self._take(event, whole) for event in events]):
                     yield TextDelta(text)
         if not whole.ended:
             raise self._wire.cut()
         yield self._response(request, whole)
+
+    def _take(self, event: "_Event", whole: "_Answer") -> str:
+        if event.type == "error":
+            raise self._wire.failure(_vendor_error(event.error))
+        return whole.take(event)
 
     async def check(self) -> None:
         await self._wire.get_json("/v1/models?limit=1", _MODELS)

@@ -73,16 +73,18 @@ class GeminiProvider:
     async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
         whole = _Answer(request.model)
         path = _path(request.model, "streamGenerateContent") + "?alt=sse"
-        async with aclosing(self._wire.post_sse(path, self._body(request), _ANSWER)) as answers:
-            async for answer in answers:
-                if answer.error is not None:
-                    raise self._wire.failure(_vendor_error(answer.error))
-                text = whole.take(answer)
-                if text:
+        async with aclosing(self._wire.post_sse(path, self._body(request), _ANSWER)) as reads:
+            async for answers in reads:
+                if text := "".join([self._take(answer, whole) for answer in answers]):
                     yield TextDelta(text)
         if whole.finish is None and not whole.blocked:
             raise self._wire.cut()
         yield self._response(request, whole)
+
+    def _take(self, answer: "_Generated", whole: "_Answer") -> str:
+        if answer.error is not None:
+            raise self._wire.failure(_vendor_error(answer.error))
+        return whole.take(answer)
 
     async def check(self) -> None:
         await self._wire.get_json("/v1beta/models?pageSize=1", _MODELS)

@@ -66,20 +66,25 @@ class OpenAIProvider:
     async def stream(self, request: LLMRequest) -> AsyncGenerator[TextDelta | LLMResponse, None]:
         body = self._body(request) | {"stream": True, "stream_options": {"include_usage": True}}
         whole = _Answer()
-        async with aclosing(self._wire.post_sse("/chat/completions", body, _CHUNK, end=b"[DONE]")) as chunks:
-            async for chunk in chunks:
-                if chunk.error is not None:
-                    raise self._wire.failure(_vendor_error(chunk.error))
-                whole.usage = chunk.usage or whole.usage
-                for choice in chunk.choices or ():  # the chunk with the usage has none
-                    if choice.index == 0:
-                        whole.add(choice.delta)
-                        whole.finish = choice.finish_reason or whole.finish
-                        if choice.delta and choice.delta.content:
-                            yield TextDelta(choice.delta.content)
+        async with aclosing(self._wire.post_sse("/chat/completions", body, _CHUNK, end=b"[DONE]")) as reads:
+            async for chunks in reads:
+                if text := "".join([self._take(chunk, whole) for chunk in chunks]):
+                    yield TextDelta(text)
         if whole.finish is None:
             raise self._wire.cut()
         yield self._response(request, whole)
+
+    def _take(self, chunk: "_Chunk", whole: "_Answer") -> str:
+        """The chunk's text, if it has any."""
+        if chunk.error is not None:
+            raise self._wire.failure(_vendor_error(chunk.error))
+        whole.usage = chunk.usage or whole.usage
+        for choice in chunk.choices or ():  # the chunk with the usage has none
+            if choice.index == 0:
+                whole.add(choice.delta)
+                whole.finish = choice.finish_reason or whole.finish
+                return (choice.delta and choice.delta.content) or ""
+        return ""
 
     async def check(self) -> None:
         await self._wire.get_json("/models", _MODELS)

@@ -88,13 +88,15 @@ class Wire:
 
     async def post_sse(
         self, path: str, body: Mapping[str, Any], decoder: "msgspec.json.Decoder[T]", *, end: bytes | None = None
-    ) -> AsyncGenerator[T, None]:
-        """Each event's data, decoded, until the body ends or the data is `end`. Was that all? The caller knows."""
-        async with aclosing(self._events(path, self._encode(body))) as events:
-            async for data in events:
-                if data == end:
+    ) -> AsyncGenerator[list[T], None]:
+        """The events' data, decoded, those of one read together: where readers fall behind, a read is many events and
+        costs as one. Until the body ends or the data is `end`. Was that all? The caller knows."""
+        async with aclosing(self._reads(path, self._encode(body))) as reads:
+            async for events in reads:
+                if end is not None and end in events:
+                    yield [self._decode(data, decoder) for data in events[: events.index(end)]]
                     return
-                yield self._decode(data, decoder)
+                yield [self._decode(data, decoder) for data in events]
 
     def failure(self, error: VendorError, status: int | None = None) -> ProviderFailure:
         """The one mapping of statuses and codes, of whole answers and of errors within a stream."""
@@ -117,7 +119,7 @@ class Wire:
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise self._lost(error) from error
 
-    async def _events(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
+    async def _reads(self, path: str, body: bytes) -> AsyncGenerator[list[bytes], None]:
         reader = SSEReader()
         try:
             async with self._request("POST", path, body, self._streamed) as response:
@@ -125,8 +127,8 @@ class Wire:
                 if response.content_type != "text/event-stream":
                     raise self.nonsense("something else than a stream of events")
                 async for chunk in response.content.iter_any():
-                    for data in reader.feed(chunk):
-                        yield data
+                    if events := reader.feed(chunk):
+                        yield events
         except EventTooLarge as error:
             raise self.nonsense("an event that is too large") from error
         except (aiohttp.ClientError, OSError) as error:
