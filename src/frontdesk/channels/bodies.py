@@ -35,28 +35,13 @@ def readable(text: str) -> str:
 
 def _small(context: dict[str, Any] | None) -> dict[str, Any] | None:
     if context is not None:
-        if _is_deep(context):
+        if json.is_deep(context, MAX_DEPTH):
             raise ValueError(f"is nested too deep: at most {MAX_DEPTH} levels are accepted")
         if len(json.dumps(context)) > MAX_CONTEXT:
             raise ValueError(f"must be at most {MAX_CONTEXT // 1024} KiB as JSON")
         if _has_nul(context):
             raise ValueError("must not contain the NUL character")
     return context
-
-
-def _is_deep(context: dict[str, Any]) -> bool:
-    """Level by level: a recursion would be what it is to prevent."""
-    level: list[Any] = [context]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _has_nul(value: Any) -> bool:

@@ -27,3 +27,19 @@ def _plain(value: Any) -> Any:
 def loads(data: bytes | str) -> Any:
     """Raises ValueError for anything that is not JSON."""
     return orjson.loads(data)
+
+
+def is_deep(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand in one another more than `levels` deep. What is read may be deeper (1,024) than
+    what can be written (254)."""
+    level: list[Any] = [value]  # one after the other: a recursion would be what it is to prevent
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

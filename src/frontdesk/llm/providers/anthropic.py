@@ -14,8 +14,9 @@ import aiohttp
 import msgspec
 from pydantic import SecretStr
 
+from frontdesk.core.ids import new_id
 from frontdesk.llm import tokens
-from frontdesk.llm.providers.calls import text_of, tool_call
+from frontdesk.llm.providers.calls import MOST_CALLS, text_of, tool_call
 from frontdesk.llm.providers.schemas import Encoded, closed, plain
 from frontdesk.llm.providers.wire import VendorError, Wire
 from frontdesk.llm.types import (
@@ -37,6 +38,9 @@ VERSION = "2026-10-21"
 
 # The API asks for a limit, thinking included; every current model allows this one.
 MAX_TOKENS = 16_000
+
+# A call may have a text and a thought before it.
+_MOST_BLOCKS = 3 * MOST_CALLS
 
 _CACHED = {"type": "ephemeral"}
 _NOTHING = msgspec.Raw()
@@ -79,7 +83,9 @@ class AnthropicProvider:
         body = self._body(request) | {"stream": True}
         async with aclosing(self._wire.post_sse("/v1/messages", body, _EVENT)) as reads:
             async for events in reads:
-                if text := "".join([self._take(event, whole) for event in events]):
+                text = "".join([self._take(event, whole) for event in events])
+                self._check(whole)
+                if text:
                     yield TextDelta(text)
         if not whole.ended:
             raise self._wire.cut()
@@ -118,9 +124,14 @@ class AnthropicProvider:
             body["output_config"] = self._formats.of(request.output_schema)
         return body
 
+    def _check(self, whole: "_Answer") -> None:
+        if len(whole.blocks) > _MOST_BLOCKS:
+            raise self._wire.nonsense("too many blocks")
+
     def _response(self, request: LLMRequest, whole: "_Answer") -> LLMResponse:
+        self._check(whole)
         blocks = [whole.blocks[place] for place in sorted(whole.blocks)]
-        text = "".join("".join(block.text) for block in blocks if block.type == "text")
+        text = "".join(whole.said)
         uses = [block for block in blocks if block.type == "tool_use"]
         thought = _thought(request.model, blocks) if uses else None
         calls = tuple(
@@ -220,7 +231,7 @@ _STOP = {
 class _OpenBlock:
     def __init__(self, block: _Block) -> None:
         self.type = block.type
-        self.id = block.id or ""
+        self.id = block.id or f"call_{new_id().hex}"
         self.name = block.name or ""
         self.text: list[str] = [block.text or ""]
         self.raw: list[str] = []
@@ -233,21 +244,25 @@ class _Answer:
     """An answer as it grows, block by block; blocks that we do not know are passed over."""
 
     def __init__(self) -> None:
+        self.said: list[str] = []  # as it was told, whatever becomes of the blocks
         self.blocks: dict[int, _OpenBlock] = {}
         self.stop: str | None = None
         self.ended = False
         self._counts = _Counts()
 
-    def open(self, place: int, block: _Block) -> None:
+    def open(self, place: int, block: _Block) -> str:
+        """The text that the block begins with."""
         self.blocks[place] = _OpenBlock(block)
+        text = block.text or "" if block.type == "text" else ""
+        self.said.append(text)
+        return text
 
     def take(self, event: _Event) -> str:
         """One event; the text that it adds."""
         if event.type == "content_block_delta":
             return self._grow(event)
         if event.type == "content_block_start" and event.content_block is not None:
-            self.open(event.index, event.content_block)
-            return event.content_block.text or "" if event.content_block.type == "text" else ""
+            return self.open(event.index, event.content_block)
         if event.type == "message_start" and event.message is not None:
             self.count(event.message.usage)
         elif event.type == "message_delta":
@@ -283,8 +298,9 @@ class _Answer:
         block, delta = self.blocks.get(event.index), event.delta
         if block is None or delta is None:
             return ""
-        if delta.type == "text_delta" and delta.text:
+        if delta.type == "text_delta" and delta.text and block.type == "text":
             block.text.append(delta.text)
+            self.said.append(delta.text)
             return delta.text
         block.raw.append(delta.partial_json or "")
         block.thinking.append(delta.thinking or "")

@@ -2,13 +2,22 @@
 
 import msgspec
 
-from frontdesk.core.json import dumps_text, loads
+from frontdesk.core.json import dumps_text, is_deep, loads
 from frontdesk.llm.types import JSONObject, ToolCall
+
+# What no model needs and only something gone wrong sends: beyond it an answer is nonsense.
+MOST_CALLS = 128
+_MOST_NAME = 200
+# Levels of lists and objects inside one another in arguments.
+_MOST_LEVELS = 32
 
 
 def tool_call(call_id: str, name: str, raw: str, signature: str | None = None) -> ToolCall:
-    """From the text of the arguments; none at all is an empty object, what is not an object is kept as `raw`."""
-    return ToolCall(call_id, name, _object(raw), raw, signature)
+    """From the text of the arguments; none at all is an empty object, what is not an object is kept as `raw`.
+
+    The name is kept with the turn's steps: without what the database's texts can't hold, and cut short.
+    """
+    return ToolCall(call_id, name.replace("\x00", "\ufffd")[:_MOST_NAME], _object(raw), raw, signature)
 
 
 def text_of(raw: msgspec.Raw) -> str:
@@ -30,4 +39,4 @@ def _object(raw: str) -> JSONObject | None:
         return None
     if value is None:  # "no arguments", as some servers say it
         return {}
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not is_deep(value, _MOST_LEVELS) else None

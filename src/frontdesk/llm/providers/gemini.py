@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from frontdesk.core.ids import new_id
 from frontdesk.core.json import loads
 from frontdesk.llm import tokens
-from frontdesk.llm.providers.calls import text_of, tool_call
+from frontdesk.llm.providers.calls import MOST_CALLS, text_of, tool_call
 from frontdesk.llm.providers.schemas import Encoded, plain
 from frontdesk.llm.providers.wire import VendorError, Wire
 from frontdesk.llm.types import (
@@ -75,7 +75,9 @@ class GeminiProvider:
         path = _path(request.model, "streamGenerateContent") + "?alt=sse"
         async with aclosing(self._wire.post_sse(path, self._body(request), _ANSWER)) as reads:
             async for answers in reads:
-                if text := "".join([self._take(answer, whole) for answer in answers]):
+                text = "".join([self._take(answer, whole) for answer in answers])
+                self._check(whole)
+                if text:
                     yield TextDelta(text)
         if whole.finish is None and not whole.blocked:
             raise self._wire.cut()
@@ -113,7 +115,12 @@ class GeminiProvider:
             body["generationConfig"] = config
         return body
 
+    def _check(self, whole: "_Answer") -> None:
+        if len(whole.calls) > MOST_CALLS:
+            raise self._wire.nonsense("too many tool calls")
+
     def _response(self, request: LLMRequest, whole: "_Answer") -> LLMResponse:
+        self._check(whole)
         text = "".join(whole.text)
         calls = tuple(whole.calls)
         stop = StopReason.TOOL_CALLS if calls else _STOP.get(whole.finish or "", StopReason.STOP)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from frontdesk.core.ids import new_id
 from frontdesk.llm import tokens
-from frontdesk.llm.providers.calls import arguments_text, tool_call
+from frontdesk.llm.providers.calls import MOST_CALLS, arguments_text, tool_call
 from frontdesk.llm.providers.schemas import Encoded, is_strict, plain
 from frontdesk.llm.providers.wire import VendorError, Wire
 from frontdesk.llm.types import (
@@ -68,7 +68,9 @@ class OpenAIProvider:
         whole = _Answer()
         async with aclosing(self._wire.post_sse("/chat/completions", body, _CHUNK, end=b"[DONE]")) as reads:
             async for chunks in reads:
-                if text := "".join([self._take(chunk, whole) for chunk in chunks]):
+                text = "".join([self._take(chunk, whole) for chunk in chunks])
+                self._check(whole)
+                if text:
                     yield TextDelta(text)
         if whole.finish is None:
             raise self._wire.cut()
@@ -105,7 +107,12 @@ class OpenAIProvider:
             body[self._limit] = request.max_tokens
         return body
 
+    def _check(self, whole: "_Answer") -> None:
+        if len(whole.calls) > MOST_CALLS:
+            raise self._wire.nonsense("too many tool calls")
+
     def _response(self, request: LLMRequest, whole: "_Answer") -> LLMResponse:
+        self._check(whole)
         text = "".join(whole.text)
         calls = tuple(
             tool_call(call.id or f"call_{new_id().hex}", call.name, "".join(call.raw)) for call in whole.calls
@@ -220,6 +227,7 @@ class _Answer:
         self.finish: str | None = None
         self.usage: _Counts | None = None
         self.refused = False
+        self._last: dict[int | None, _OpenCall] = {}  # by index
 
     def add(self, said: _Said | None) -> None:
         if said is None:
@@ -235,12 +243,13 @@ class _Answer:
 
     def _call_of(self, piece: _Call, function: _Function) -> _OpenCall:
         """A named piece opens a call, the others continue one: by index, or the last where a server gives none."""
-        known = next((call for call in reversed(self.calls) if call.index == piece.index), None)
+        known = self._last.get(piece.index)
         # Some compatible servers number every whole call 0 and tell them apart by id alone.
         is_new = known is None or (function.name and (piece.index is None or (piece.id and piece.id != known.id)))
         if known is None or is_new:
             known = _OpenCall(piece.index, piece.id, function.name or "")
             self.calls.append(known)
+            self._last[piece.index] = known
         return known
 
 

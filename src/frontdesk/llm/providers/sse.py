@@ -8,7 +8,7 @@ import re
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
-MAX_EVENT_BYTES = 4 * 1024 * 1024
+MAX_EVENT_BYTES = 2 * 1024 * 1024
 
 
 class EventTooLarge(ValueError):

@@ -32,8 +32,13 @@ from frontdesk.llm.types import (
 T = TypeVar("T")
 
 CONNECT_S = 5.0
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 8 * 1024 * 1024
+# A stream says much about each token; what is kept of it is bounded by this too.
+MAX_STREAM_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
+
+# A vendor that asks for more says nothing of use.
+_LONGEST_WAIT_S = 86_400.0
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,47}")
 # The vendors and the compatible servers say "too long" in many words and few codes.
@@ -103,7 +108,8 @@ class Wire:
         code = next((code for code in error.codes if _CODE.fullmatch(code)), "")
         said = " ".join((*error.codes, error.words))
         kind = _kind(status, code.lower(), said)
-        return kind(_detail(self.provider, status, code, kind), provider=self.provider, retry_after=error.retry_after)
+        waiting = None if error.retry_after is None else min(error.retry_after, _LONGEST_WAIT_S)
+        return kind(_detail(self.provider, status, code, kind), provider=self.provider, retry_after=waiting)
 
     def nonsense(self, what: str) -> ProviderNonsense:
         return ProviderNonsense(f"{self.provider} sent {what}.", provider=self.provider)
@@ -126,7 +132,11 @@ class Wire:
                 await self._check_status(response)
                 if response.content_type != "text/event-stream":
                     raise self.nonsense("something else than a stream of events")
+                size = 0
                 async for chunk in response.content.iter_any():
+                    size += len(chunk)
+                    if size > MAX_STREAM_BYTES:
+                        raise self.nonsense("a stream without end")
                     if events := reader.feed(chunk):
                         yield events
         except EventTooLarge as error:
@@ -261,10 +271,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         moment = parsedate_to_datetime(said)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # no date, or with a time zone beyond all figures
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())  # against the vendor's calendar, not our clock
 
 
