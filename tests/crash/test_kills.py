@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.crash.bells import Bells
 from tests.crash.desk import Desk, noting
-from tests.crash.kills import embedded_survives, two_on_one_database_survive
+from tests.crash.kills import database_gone, embedded_survives, two_on_one_database_survive
+from tests.crash.postgres import own_postgres
 from tests.vendors.server import Vendor
 
 KILLS = 25  # each; `make crash KILLS=1000` is the long form
@@ -36,3 +37,14 @@ async def test_two_servers_on_one_database_survive_being_killed_in_turn(
     assert report.kills == KILLS
     assert report.acknowledged > KILLS
     assert report.repeated + report.unknown > 0  # kills that fell into a call were among them
+
+
+async def test_a_database_that_is_stopped_and_killed_under_load_loses_nothing(
+    place: Path, vendor: Vendor, bells: Bells
+) -> None:
+    async with own_postgres(place / "external") as postgres:
+        desk = make_desk(place, vendor, bells, FRONTDESK_DATABASE_URL=postgres.url)
+        times = len(postgres.ways_to_go)
+        report = await database_gone(desk, postgres, times, seed=3)
+    assert report.violations == []
+    assert report.acknowledged > times
