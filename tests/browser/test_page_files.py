@@ -9,6 +9,7 @@ from frontdesk.console import STATIC
 
 ROW = re.compile(r"^\| `(?P<file>[\w.-]+)` \|.*\| (?P<digest>[0-9a-f]{64}) \|$", re.MULTILINE)
 WORD = re.compile(r'^  (?P<name>\w+):\s+"(?P<text>.*)",$', re.MULTILINE)
+PAGES = ("index.html", "explanation.html")
 LANGUAGES = sorted(path.stem for path in (STATIC / "words").glob("*.js"))
 
 
@@ -32,14 +33,16 @@ def test_every_language_says_everything_with_the_same_places(language: str) -> N
     assert places(words(language)) == places(words("en"))
 
 
-def test_the_page_has_nothing_inline_and_nothing_from_elsewhere() -> None:
-    page = (STATIC / "index.html").read_text()
-    assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|<style|\sstyle=", page) == []
-    assert re.findall(r'(?:src|href)="(?!/static/)', page) == []
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(page: str) -> None:
+    text = (STATIC / page).read_text()
+    assert re.findall(r"<script(?![^>]*\ssrc=)|\son\w+=|<style|\sstyle=", text) == []
+    assert re.findall(r'(?:src|href)="(?!/static/)', text) == []
 
 
 def test_every_file_that_the_page_names_is_there() -> None:
-    named = re.findall(r'(?:src|href)="/static/([^"]+)"', (STATIC / "index.html").read_text())
+    texts = [(STATIC / page).read_text() for page in PAGES]
+    named = [name for text in texts for name in re.findall(r'(?:src|href)="/static/([^"]+)"', text)]
     assert [name for name in named if not (STATIC / name).is_file()] == []
     modules = {
         str(path.relative_to(STATIC))

@@ -156,7 +156,10 @@ class ExplanationOut(msgspec.Struct, frozen=True):
 
 
 class PageOut(msgspec.Struct, frozen=True):
-    """What the page shows of a tenant: `local` when the built-in model answers alone, `agents` as titles by name."""
+    """What the page shows of a tenant: `local` when the built-in model answers alone, `agents` as titles by name.
+
+    `explains`: answers lead to their explanation.
+    """
 
     slug: str
     name: str
@@ -165,6 +168,7 @@ class PageOut(msgspec.Struct, frozen=True):
     languages: tuple[str, ...]
     local: bool
     agents: dict[str, str]
+    explains: bool
     version: str
 
 

@@ -35,10 +35,11 @@ _PAGE_HEADERS = {
 
 
 class PageDefinitions(msgspec.Struct, frozen=True):
-    """What the page shows of a tenant: whether the built-in model answers alone, and agents' titles by name."""
+    """What the page shows of a tenant: whether the built-in model answers alone, agents' titles by name."""
 
     is_local: bool
     titles: dict[str, str]
+    explains: bool  # whether answers lead to their explanation, which shows the organisation's inner workings
 
 
 def build_router(
@@ -57,6 +58,10 @@ def build_router(
     @router.get("/t/{tenant}", include_in_schema=False)
     async def tenant_page(tenant: str) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
+
+    @router.get("/t/{tenant}/messages/{message_id}/explanation", include_in_schema=False)
+    async def explanation_page(tenant: str, message_id: str) -> Response:
+        return FileResponse(STATIC / "explanation.html", headers=_PAGE_HEADERS)
 
     @router.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
@@ -94,6 +99,7 @@ def build_router(
             languages=found.settings.languages,
             local=defined.is_local,
             agents=defined.titles,
+            explains=defined.explains,
             version=version("frontdesk"),
         )
         return Response(dumps(about), media_type="application/json")

@@ -200,7 +200,8 @@ def web_application(services: Services) -> ASGIApp:
             target.provider for alias in definitions.aliases.values() if alias.name in used for target in alias.targets
         }
         is_local = not (targets - {LOCAL}) & set(services.providers.by_name)
-        return page.PageDefinitions(is_local, {agent.name: agent.title for agent in definitions.agents.values()})
+        titles = {agent.name: agent.title for agent in definitions.agents.values()}
+        return page.PageDefinitions(is_local, titles, explains=settings.env == "development")
 
     routers = [
         http.build_router(chat, directory.named),

@@ -11,7 +11,7 @@ import { Full, Loading, OutOfReach } from "./states.js";
 import { Thread } from "./thread.js";
 
 /** @import { Api } from "../lib/api.js" */
-/** @import { Citation, Page, Problem } from "../lib/types.js" */
+/** @import { Citation, Page, Problem, Verdict } from "../lib/types.js" */
 /** @import { Say } from "../lib/words.js" */
 
 /** @typedef {{ retryAt: number, problem: Problem | null, retry: () => void }} Wait */
@@ -88,6 +88,11 @@ function Desk({ api, page, language, say }) {
       retry: () => conversation.retry(),
       edit: (/** @type {string} */ key) => give(conversation.takeBack(key)),
       askAgain: (/** @type {string} */ key) => conversation.askAgain(key),
+      verdictOf: (/** @type {string} */ key) => memory.verdictOf(key),
+      judge: async (/** @type {string} */ key, /** @type {Verdict | null} */ verdict) => {
+        await api.judge(key, memory.userId, verdict);
+        memory.judged(key, verdict);
+      },
     }),
     [conversation],
   );

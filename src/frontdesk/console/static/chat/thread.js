@@ -3,10 +3,11 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { Agents, Answer, AnswerSoFar, Origin, isEmergency } from "./answer.js";
 import { useCountdown } from "./countdown.js";
 import { Down, Person, Warning } from "./icons.js";
+import { Judge } from "./judge.js";
 import { Welcome } from "./welcome.js";
 
 /** @import { Child } from "../vendor/preact-htm.js" */
-/** @import { Entry, Live, Page, View } from "../lib/types.js" */
+/** @import { Entry, Live, Page, Verdict, View } from "../lib/types.js" */
 /** @import { Say } from "../lib/words.js" */
 /** @import { Open } from "./answer.js" */
 
@@ -20,6 +21,8 @@ const ALARM_GAP_PX = 20; // below the header, where lines fade
  * @property {() => void} retry what was not sent
  * @property {(key: string) => void} edit what was not sent
  * @property {(key: string) => void} askAgain what got no answer
+ * @property {(key: string) => Verdict | null} verdictOf
+ * @property {(key: string, verdict: Verdict | null) => Promise<void>} judge who answered
  */
 
 /** @param {{ view: View, page: Page, language: string, actions: Actions, say: Say }} props */
@@ -199,6 +202,12 @@ function FromDesk({ entry, page, language, actions, say, isLatest }) {
       </p>
       <${Answer} text=${entry.text} answer=${answer} onOpen=${actions.open} say=${say} />
       <${Origin} answer=${answer} name=${page.name} say=${say} />
+      ${entry.role === "assistant" && !isEmergency(answer) && html`
+        <${Judge} verdict=${actions.verdictOf(entry.key)} titles=${page.agents ?? {}} answered=${answer.agents ?? []} say=${say}
+          onJudge=${(/** @type {Verdict | null} */ verdict) => actions.judge(entry.key, verdict)}>
+          ${page.explains && html`<a href=${`/t/${page.slug}/messages/${entry.key}/explanation`}>${say("why")}</a>`}
+        <//>
+      `}
       ${options.length > 0 && html`
         <ul class="options">
           ${options.map((text) => html`<li key=${text}><button type="button" dir="auto" onClick=${() => actions.send(text)}>${text}</button></li>`)}

@@ -1,6 +1,6 @@
 // The one client of the HTTP API: every request of every page goes through it, every failure becomes one of two errors.
 
-/** @import { ErrorBody, History, Page, Passage } from "./types.js" */
+/** @import { ErrorBody, Explanation, History, Page, Passage, Verdict } from "./types.js" */
 
 const REQUEST_DEADLINE_MS = 20_000;
 
@@ -58,6 +58,29 @@ export class Api {
    */
   passage(passageId, signal) {
     return this.#json(`/passages/${encodeURIComponent(passageId)}`, { signal });
+  }
+
+  /**
+   * Why a message was answered as it was.
+   * @param {string} messageId
+   * @returns {Promise<Explanation>}
+   */
+  explanation(messageId) {
+    return this.#json(`/messages/${encodeURIComponent(messageId)}/explanation`);
+  }
+
+  /**
+   * Say whether the right agent answered; null takes it back.
+   * @param {string} messageId
+   * @param {string} userId
+   * @param {Verdict | null} verdict
+   */
+  async judge(messageId, userId, verdict) {
+    const path = `/messages/${encodeURIComponent(messageId)}/feedback`;
+    const init = verdict
+      ? { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ user_id: userId, ...verdict }) }
+      : { method: "DELETE" };
+    await this.#request(verdict ? path : `${path}?user_id=${encodeURIComponent(userId)}`, init);
   }
 
   /**

@@ -1,6 +1,8 @@
 // What the browser remembers for a tenant. A browser that forbids storage still works, until the page is closed.
 
-/** @import { Unsent } from "./types.js" */
+/** @import { Unsent, Verdict } from "./types.js" */
+
+const VERDICTS = 200; // that are remembered: older answers are scrolled away
 
 /** A UUID that also works where crypto.randomUUID does not: on http without TLS. */
 export function uuid() {
@@ -76,6 +78,35 @@ export class Memory {
     this.#put("unsent", JSON.stringify(messages));
   }
 
+  /**
+   * What the visitor said of an answer.
+   * @param {string} messageId
+   * @returns {Verdict | null}
+   */
+  verdictOf(messageId) {
+    return this.#verdicts().find(([id]) => id === messageId)?.[1] ?? null;
+  }
+
+  /**
+   * @param {string} messageId
+   * @param {Verdict | null} verdict null: taken back
+   */
+  judged(messageId, verdict) {
+    const others = this.#verdicts().filter(([id]) => id !== messageId);
+    if (verdict) others.push([messageId, verdict]);
+    this.#put("verdicts", JSON.stringify(others.slice(-VERDICTS)));
+  }
+
+  /** @returns {[string, Verdict][]} the latest last */
+  #verdicts() {
+    try {
+      const value = JSON.parse(this.#get("verdicts") ?? "[]");
+      return Array.isArray(value) ? value.filter(isJudged) : [];
+    } catch {
+      return []; // not ours, or half written
+    }
+  }
+
   /** @param {string} name */
   #id(name) {
     const known = this.#get(name);
@@ -110,4 +141,9 @@ export class Memory {
 /** @param {any} value from storage: anything */
 function isUnsent(value) {
   return typeof value?.key === "string" && typeof value.text === "string" && typeof value.at === "string";
+}
+
+/** @param {any} value from storage: anything */
+function isJudged(value) {
+  return Array.isArray(value) && typeof value[0] === "string" && ["right", "wrong"].includes(value[1]?.verdict);
 }

@@ -9,6 +9,51 @@ export interface Page {
   local: boolean;
   version: string;
   agents?: Record<string, string>;
+  /** Whether answers lead to their explanation. */
+  explains?: boolean;
+}
+
+/** What a visitor says of who answered. */
+export interface Verdict {
+  verdict: "right" | "wrong";
+  agent?: string | null;
+}
+
+export interface StageSeen {
+  stage: string;
+  outcome: "decided" | "undecided" | "passed" | "not_reached";
+  looked_at: string;
+  reason: string;
+  scores: Record<string, number>;
+  least: number | null;
+  in_scope: number | null;
+  nearest: { example: string; agent: string; cosine: number }[];
+  duration_ms: number | null;
+}
+
+export interface Step {
+  number: number;
+  agent: string;
+  kind: string;
+  name: string;
+  status: string;
+  input: unknown;
+  output: unknown;
+  duration_ms: number;
+}
+
+export interface Explanation {
+  session_id: string;
+  state: string;
+  stage: string | null;
+  agents: string[];
+  error_code: string | null;
+  decision: { language?: string; clarify?: string | null } | null;
+  created_at: string;
+  messages: Message[];
+  stages: StageSeen[];
+  steps: Step[];
+  feedback: { user_id: string; verdict: "right" | "wrong"; agent: string | null; given_at: string }[];
 }
 
 export interface Need {
