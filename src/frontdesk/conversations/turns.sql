@@ -283,6 +283,7 @@ BEGIN
 END $$;
 
 -- Turns that nobody works on: accepted and left, or running under a lease that ran out. Across tenants, ids only.
+-- A lease of more than ten times the usual length is from before the clock was set back: its end may never come.
 CREATE OR REPLACE FUNCTION claim_due_turns(in_worker uuid, in_lease_s float, most int, in_running uuid[])
 RETURNS TABLE (tenant_id uuid, turn_id uuid)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -293,7 +294,8 @@ BEGIN
     FOR due IN
         SELECT t.tenant_id, t.id, t.conversation_id, t.seqs
           FROM turns AS t
-         WHERE t.state IN ('accepted', 'running') AND t.lease_until < now()
+         WHERE t.state IN ('accepted', 'running')
+           AND t.lease_until NOT BETWEEN now() AND now() + make_interval(secs => in_lease_s * 10)
            AND t.id <> ALL (in_running)  -- a worker that overslept its lease, and lost it to nobody, still has it
            -- Not those behind others of their lane: a long one must not fill the places of all other conversations.
            AND NOT EXISTS (
@@ -309,7 +311,8 @@ BEGIN
            SET state = 'running', worker = in_worker, lease_until = now() + make_interval(secs => in_lease_s),
                attempt = t.attempt + 1, started_at = coalesce(t.started_at, now())
          WHERE t.tenant_id = due.tenant_id AND t.id = due.id
-           AND t.state IN ('accepted', 'running') AND t.lease_until < now()
+           AND t.state IN ('accepted', 'running')
+           AND t.lease_until NOT BETWEEN now() AND now() + make_interval(secs => in_lease_s * 10)
            -- Again, under the lock: nothing else of the conversation runs, and nothing older waits.
            AND NOT EXISTS (
                SELECT FROM turns AS o

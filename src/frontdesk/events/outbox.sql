@@ -24,7 +24,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
      LIMIT most
 $$;
 
--- Takes or keeps the group for a worker; no row while another holds it.
+-- Takes or keeps the group for a worker; no row while another holds it. A lease of more than ten times the usual length
+-- is from before the clock was set back.
 CREATE OR REPLACE FUNCTION consumer_claim(in_consumer text, in_worker uuid, lease_s float)
 RETURNS TABLE (at_xid bigint, at_position bigint)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -36,7 +37,8 @@ BEGIN
     UPDATE consumer_positions AS p
        SET worker = in_worker, lease_until = now() + make_interval(secs => lease_s), updated_at = now()
      WHERE p.consumer = in_consumer
-       AND (p.worker = in_worker OR p.lease_until IS NULL OR p.lease_until < now())
+       AND (p.worker = in_worker OR p.lease_until IS NULL
+            OR p.lease_until NOT BETWEEN now() AND now() + make_interval(secs => lease_s * 10))
     RETURNING p.xid::text::bigint, p.position;
 END $$;
 
