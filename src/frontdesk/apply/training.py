@@ -130,34 +130,12 @@ class Trainer:
                 left_out.append(LeftOut("…", f"tells {who}: write an example like it by hand"))
         examples = list(dict.fromkeys(examples_of(definitions)))
         vectors = await self._embedded([text for text, _ in examples], "existing examples")
-        proposals, same = await self._new(fit_to_show, examples, vectors)
+        own = await self._embedded([each.text for each in fit_to_show], "judged messages")
+        proposals, same = distinct(fit_to_show, own, examples, vectors)
         left_out += same
         shares = await self._measured(examples, vectors, proposals, known)
         replayed, moved = await self._moved(definitions, examples, vectors, proposals, recent)
         return Lesson(len(judged), tuple(proposals), tuple(left_out), *shares, replayed, moved)
-
-    async def _new(
-        self, proposals: list[Proposal], examples: list[Example], vectors: Vectors
-    ) -> tuple[list[Proposal], list[LeftOut]]:
-        """Without those that say what an example, or a proposal before them, says already."""
-        own = await self._embedded([each.text for each in proposals], "judged messages")
-        known, labels = [*vectors], [agent for _, agent in examples]
-        kept: list[Proposal] = []
-        left_out: list[LeftOut] = []
-        for each, vector in zip(proposals, own, strict=True):
-            cosines = np.stack(known) @ vector if known else np.zeros(0)
-            nearest = int(cosines.argmax()) if len(cosines) else -1
-            if nearest >= 0 and cosines[nearest] >= SAME:
-                is_own = labels[nearest] == each.agent
-                reason = "an example says it already" if is_own else f"an example of {labels[nearest]} says the same"
-                left_out.append(LeftOut(each.text, reason))
-            elif len(kept) == MOST_PROPOSED:
-                left_out.append(LeftOut(each.text, f"more than {MOST_PROPOSED} at once: apply these first"))
-            else:
-                kept.append(each)
-                known.append(vector)
-                labels.append(each.agent)
-        return kept, left_out
 
     async def _measured(
         self, examples: list[Example], vectors: Vectors, proposals: list[Proposal], known: list[Example]
@@ -256,6 +234,33 @@ def proposals_of(judged: Sequence[Judged], agents: set[str]) -> tuple[list[Propo
                 proposals.append(Proposal(shown, agent, because, turn.agents))
     proposals.sort(key=lambda each: each.because is Because.CONFIRMED)
     return proposals, left_out, list(dict.fromkeys(known))
+
+
+def distinct(
+    proposals: Sequence[Proposal], own: Vectors, examples: Sequence[Example], vectors: Vectors
+) -> tuple[list[Proposal], list[LeftOut]]:
+    """Without those that say what an example, or a proposal before them, says already.
+
+    `own` are the proposals' embeddings, `vectors` the examples'.
+    """
+    known = np.concatenate([vectors, np.zeros_like(own)])
+    labels = [agent for _, agent in examples]
+    kept: list[Proposal] = []
+    left_out: list[LeftOut] = []
+    for each, vector in zip(proposals, own, strict=True):
+        cosines = known[: len(labels)] @ vector
+        nearest = int(cosines.argmax()) if len(cosines) else -1
+        if nearest >= 0 and cosines[nearest] >= SAME:
+            is_own = labels[nearest] == each.agent
+            reason = "an example says it already" if is_own else f"an example of {labels[nearest]} says the same"
+            left_out.append(LeftOut(each.text, reason))
+        elif len(kept) == MOST_PROPOSED:
+            left_out.append(LeftOut(each.text, f"more than {MOST_PROPOSED} at once: apply these first"))
+        else:
+            known[len(labels)] = vector
+            labels.append(each.agent)
+            kept.append(each)
+    return kept, left_out
 
 
 def _meant(turn: Judged, decision: Decision | Alarm | None, agents: set[str]) -> list[tuple[str, str, Because]] | str:
