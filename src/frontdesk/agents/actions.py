@@ -21,6 +21,7 @@ from frontdesk.tools.types import Records, ToolContext, ToolKind, ToolResult
 log = structlog.get_logger()
 
 STARTED = "started"
+UNKNOWN_TOOL = "(unknown)"
 
 
 class OutOfBounds(Exception):
@@ -162,7 +163,8 @@ class Actions:
             number=self._steps.next_number(),
             agent=self._agent.name,
             kind="tool",
-            name=prepared.call.name,
+            # In clear, so never a model's own words: what it called a tool that isn't there is in the sealed output.
+            name=prepared.bound.definition.name if prepared.bound is not None else UNKNOWN_TOOL,
             status=STARTED,
             input=prepared.arguments,
             output=None,
