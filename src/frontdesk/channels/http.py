@@ -211,6 +211,10 @@ class Chat:
         return Response(status_code=204)
 
 
+# The endpoints below that take a message: from the request alone, and the tenant's name in the path.
+MESSAGE_ROUTES = frozenset({"post_chat", "post_message"})
+
+
 def build_router(chat: Chat, tenant_named: TenantNamed) -> APIRouter:
     """Every tenant's routes."""
     router = APIRouter(prefix="/api/{tenant}", tags=["chat"])

@@ -101,14 +101,7 @@ class Attempt:
             metrics.seconds.labels(*labels).observe(lasted_s)
         if self._first_token_s is not None:
             metrics.first_token_seconds.labels(*labels).observe(self._first_token_s)
-        tenant = str(call.tenant_id)
-        if usage.input_tokens or usage.output_tokens:
-            metrics.tokens.labels(tenant, *labels, "input").inc(usage.input_tokens)
-            metrics.tokens.labels(tenant, *labels, "cached").inc(usage.cached_tokens)
-            metrics.tokens.labels(tenant, *labels, "output").inc(usage.output_tokens)
-            metrics.tokens.labels(tenant, *labels, "reasoning").inc(usage.reasoning_tokens)
-        if cost:
-            metrics.cost.labels(tenant, *labels).inc(float(cost))
+        metrics.used(call.tenant_id, target, usage, cost)
         return usage
 
     def _estimate(self) -> Usage:

@@ -135,7 +135,7 @@ class Gateway:
             ticket = breaker.admit() if left_s > 0 else None
             if ticket is None:
                 return None
-            self._metrics.breaker(target.provider, target.model, breaker.state)
+            self._metrics.breaker(target, breaker.state)
             walk.begin_anew()
             # A stream's adapter notices silence. A plain answer is silent until it is whole: time is kept for a retry.
             takes_all = is_last and (walk.hear is not None or number == self._limits.attempts)
@@ -182,7 +182,7 @@ class Gateway:
             if used is None:  # the caller went away
                 used = attempt.cancelled()
                 breaker.abandoned(ticket)
-            self._metrics.breaker(target.provider, target.model, breaker.state)
+            self._metrics.breaker(target, breaker.state)
             if not self._prices.is_free(target.provider):
                 self._tokens.use(call.tenant_id, used.input_tokens + used.output_tokens)
 

@@ -96,7 +96,7 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
                 checking = asyncio.create_task(tell_providers(services, say))
                 stopping = asyncio.create_task(stop.wait())
                 host, port = listening.getsockname()[:2]
-                memory.give_back()
+                memory.settle()
                 listening.listen(BACKLOG)  # so that who reads "Ready" is never refused; uvicorn takes it over
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
                 ready.set()
