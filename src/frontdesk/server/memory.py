@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # What the language model needs for one slice is kept for the next: handing it back and forth costs a page fault for
 # every 4 KiB, 500 a text.
 _KEPT_BYTES = 64 * 2**20
-# Objects made and not yet freed until the young ones are looked through; a turn makes some thousands that free themselves.
+# Objects made and not yet freed until the young ones are looked through. A turn makes thousands that free themselves.
 _COLLECTED_AFTER = 10_000
 
 
