@@ -331,6 +331,7 @@ class ConversationStore:
               LEFT JOIN messages AS m
                 ON m.tenant_id = t.tenant_id
                AND m.conversation_id = t.conversation_id
+               AND m.seq > t.seqs[1] -- by the key: a long conversation is not searched from its beginning
                AND m.turn_id = t.id
                AND m.role <> 'user'
              WHERE t.tenant_id = $1

@@ -353,14 +353,19 @@ $$;
 CREATE OR REPLACE FUNCTION idle_conversations(default_ttl_s int, most int)
 RETURNS TABLE (tenant_id uuid, conversation_id uuid, ttl_s int)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH lives AS (
+        SELECT b.id,
+               CASE WHEN jsonb_typeof(b.settings -> 'session_ttl_s') = 'number'
+                    THEN greatest(60, least(2147483647, (b.settings ->> 'session_ttl_s')::numeric))::int
+                    ELSE default_ttl_s END AS ttl_s
+          FROM tenants AS b
+    )
     SELECT c.tenant_id, c.id, n.ttl_s
       FROM conversations AS c
-      JOIN (SELECT b.id,
-                   CASE WHEN jsonb_typeof(b.settings -> 'session_ttl_s') = 'number'
-                        THEN greatest(60, least(2147483647, (b.settings ->> 'session_ttl_s')::numeric))::int
-                        ELSE default_ttl_s END AS ttl_s
-              FROM tenants AS b) AS n ON n.id = c.tenant_id
+      JOIN lives AS n ON n.id = c.tenant_id
      WHERE c.state IN ('created', 'active', 'waiting')
+       -- What can't be idle for any tenant is not looked at, however many conversations are open.
+       AND c.last_activity < now() - make_interval(secs => (SELECT min(l.ttl_s) FROM lives AS l))
        AND c.last_activity < now() - make_interval(secs => n.ttl_s)
        AND NOT EXISTS (
            SELECT FROM turns AS t

@@ -250,6 +250,7 @@ def refresher(services: Services) -> Callable[[], Awaitable[None]]:
 
     async def refresh() -> None:
         await services.feedback.count()
+        services.metrics.tasks.set(len(asyncio.all_tasks()))
         size, idle = services.database.size()
         services.metrics.database_connections.labels("open").set(size)
         services.metrics.database_connections.labels("idle").set(idle)

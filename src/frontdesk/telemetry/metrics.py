@@ -38,6 +38,7 @@ class Metrics:
         )
         self.turns_running = Gauge("frontdesk_turns_running", "Turns that this process runs", registry=registry)
         self.turns_recovered = Counter("frontdesk_turns_recovered", "Turns taken from a dead worker", registry=registry)
+        self.tasks = Gauge("frontdesk_tasks", "Tasks of the event loop", registry=registry)
         self.streams_open = Gauge("frontdesk_streams_open", "Connected streams", registry=registry)
         self.events_read = Counter(
             "frontdesk_events_read", "Events handled", ("consumer", "outcome"), registry=registry
