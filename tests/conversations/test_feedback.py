@@ -1,5 +1,6 @@
 """Verdicts on decisions: kept once for each author, told to the log, another tenant's nobody's."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -73,3 +74,47 @@ async def test_decisions_are_read_with_what_was_said_and_judged(desk_room: Room)
     await services.conversations.clear(tenant.id, conversation)
     assert await services.decisions.judged(tenant.id, 10) == []
     assert len(await services.decisions.recent(tenant.id, 10)) == 1
+
+
+async def test_a_database_that_does_not_answer_leaves_the_counts_as_they_were(
+    desk_room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, message_id = desk_room.services, await answered(desk_room)
+    await services.feedback.give(desk_room.tenant, message_id, "ann", Verdict.RIGHT, None)
+    await services.feedback.count()
+    await services.feedback.give(desk_room.tenant, message_id, "bob", Verdict.WRONG, None)
+    monkeypatch.setattr(feedback_module, "PATIENCE_S", 0.2)
+    async with desk_room.owner.transaction(), asyncio.timeout(10):  # long before the statement's own time-out
+        await desk_room.owner.execute("LOCK TABLE feedback")
+        await services.feedback.count()
+    value = services.metrics.registry.get_sample_value("frontdesk_intent_accuracy", {"tenant": desk_room.tenant.slug})
+    assert value == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "index"), [(feedback_module._RECENT, "turns_pkey"), (feedback_module._JUDGED, "feedback_by_time")]
+)
+# (of `messages`, which is read by its primary key, there are too few here to tell)
+async def test_decisions_are_read_by_an_index_however_many_there_are(desk_room: Room, query: str, index: str) -> None:
+    tenant_id, owner = desk_room.tenant.id, desk_room.owner
+    await owner.execute(
+        """
+        INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id, decision)
+        SELECT $1, gen_random_uuid(), gen_random_uuid(), 'completed', '{1}', 1, 'x', '\\x00'
+          FROM generate_series(1, 20000)
+        """,
+        tenant_id,
+    )
+    await owner.execute(
+        """
+        INSERT INTO feedback (tenant_id, turn_id, author, verdict, given_at)
+        SELECT $1, t.id, 'ann', 'right', now() - random() * interval '9 days'
+          FROM turns AS t WHERE t.tenant_id = $1 LIMIT 20000
+        """,
+        tenant_id,
+    )
+    await owner.execute("ANALYZE turns, feedback, messages")
+    async with desk_room.services.database.scope(tenant_id) as scope:
+        plan = "\n".join(row[0] for row in await scope.fetch(f"EXPLAIN {query}", tenant_id, 50))
+    assert index in plan
+    assert "Seq Scan on turns" not in plan and "Seq Scan on feedback" not in plan

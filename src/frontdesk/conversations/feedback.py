@@ -1,5 +1,6 @@
 """What people say of decisions: that the right agent answered, or the wrong one and whose matter it was."""
 
+import asyncio
 from datetime import datetime
 from enum import StrEnum
 from typing import Any  # the stored decision is JSON
@@ -23,6 +24,8 @@ from frontdesk.telemetry.metrics import Metrics
 MOST_VERDICTS = 50
 # How old the totals in `/metrics` may be; those given to this process count at once.
 FRESH_S = 15.0
+# A database that does not answer must not keep whoever reads `/metrics` from all the rest.
+PATIENCE_S = 2.0
 _MOST_TENANTS = 10_000
 
 
@@ -120,11 +123,11 @@ class Feedback:
         if self._counted_at is not None and now - self._counted_at < FRESH_S:
             return
         self._counted_at = now
+        query = "SELECT slug, verdict_right, verdict_wrong FROM feedback_totals($1)"
         try:
-            rows = await self._db.call(
-                "SELECT slug, verdict_right, verdict_wrong FROM feedback_totals($1)", _MOST_TENANTS
-            )
-        except DatabaseUnavailable:
+            async with asyncio.timeout(PATIENCE_S):
+                rows = await self._db.call(query, _MOST_TENANTS)
+        except (DatabaseUnavailable, TimeoutError):
             return
         self._metrics.feedback.clear()
         self._metrics.intent_accuracy.clear()
