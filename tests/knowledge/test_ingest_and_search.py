@@ -221,6 +221,28 @@ async def test_what_is_unlike_anything_known_finds_nothing(knowledge: Knowledge,
     assert await knowledge.search(tenant_id, " \n ") == []
 
 
+async def test_what_has_most_of_the_words_is_found_however_unlike(knowledge: Knowledge, tenant_id: UUID) -> None:
+    await knowledge.ingest(tenant_id, CLINIC)
+    passages = await knowledge.search(tenant_id, "Cigna xq-7741 Aetna", min_score=0.99)
+    assert [passage.document for passage in passages] == ["insurance.html"]
+
+
+async def test_a_document_is_found_by_a_question_that_it_says_it_answers(
+    knowledge: Knowledge, database: Database, tenant_id: UUID, other_tenant_id: UUID
+) -> None:
+    asked = "My aunt arrives from abroad at midnight, will anybody let her in?"
+    front = f"---\nquestions:\n  - When do you open?\n  - {asked}\n---\n"
+    await knowledge.ingest(tenant_id, [Source("visiting.md", (front + VISITING).encode()), *CLINIC[1:]])
+    await knowledge.ingest(other_tenant_id, CLINIC)
+    best = (await knowledge.search(tenant_id, asked.replace("aunt", "uncle")))[0]
+    assert best.document == "visiting.md" and best.score > 0.9 and asked not in best.text
+    assert (await knowledge.search(other_tenant_id, asked, min_score=-1))[0].score < 0.5
+    await knowledge.ingest(tenant_id, CLINIC)
+    assert (await knowledge.search(tenant_id, asked, min_score=-1))[0].score < 0.5
+    async with database.scope(tenant_id) as scope:
+        assert await scope.fetchval("SELECT count(*) FROM passage_questions") == 0
+
+
 @pytest.mark.parametrize(
     "query",
     [

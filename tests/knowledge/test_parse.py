@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frontdesk.knowledge.extracts import MAX_QUESTIONS
 from frontdesk.knowledge.models import Extract, Source
 from frontdesk.knowledge.parse import MAX_BYTES, DocumentRefused, parse
 
@@ -235,3 +236,22 @@ def test_any_bytes_are_read_or_refused(content: bytes, suffix: str) -> None:
         assert extract(f"a{suffix}", content).text
     except DocumentRefused as error:
         assert error.detail.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("front", "questions"),
+    [
+        (
+            "title: Hours\nquestions:\n  - When do you open?\n  - 'Ab wann?'\nauthor: Ann",
+            ("When do you open?", "Ab wann?"),
+        ),
+        ("Questions:\n- one\n-   \n- two", ("one", "two")),
+        ("questions: none", ()),
+        ("questions:\ntags:\n  - a", ()),
+        ("questions:\n" + "- again\n" * 200, ("again",) * MAX_QUESTIONS),
+    ],
+)
+def test_front_matter_names_questions_that_stay_out_of_the_text(front: str, questions: tuple[str, ...]) -> None:
+    extract = parse(Source("hours.md", f"---\n{front}\n---\n# Hours\n\nNine to five.".encode()))
+    assert extract.questions == questions
+    assert extract.text == "Hours\n\nNine to five."

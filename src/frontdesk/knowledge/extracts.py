@@ -5,6 +5,7 @@ import re
 from frontdesk.knowledge.models import Extract, Heading
 
 MAX_TITLE = 200
+MAX_QUESTIONS = 100
 
 _SPACE = re.compile(r"\s+")
 _TRAILING = re.compile(r"[^\S\n]+\n")
@@ -29,10 +30,17 @@ class ExtractWriter:
         self._length = 0
         self._headings: list[Heading] = []
         self._title = ""
+        self._questions: list[str] = []
 
     def title(self, text: str) -> None:
         """The document's own title; the first one counts."""
         self._title = self._title or in_one_line(text)[:MAX_TITLE]
+
+    def question(self, text: str) -> None:
+        """One that the document says it answers; the first hundred count."""
+        line = in_one_line(text)
+        if line and len(self._questions) < MAX_QUESTIONS:
+            self._questions.append(line)
 
     def heading(self, level: int, text: str) -> None:
         line = in_one_line(text)
@@ -55,7 +63,7 @@ class ExtractWriter:
         if not title and self._headings:
             first = min(self._headings, key=lambda heading: heading.level)  # the first of the highest level
             title = text[first.start : first.end][:MAX_TITLE]
-        return Extract(title or fallback_title, text, tuple(self._headings), media_type)
+        return Extract(title or fallback_title, text, tuple(self._headings), media_type, tuple(self._questions))
 
     def _write(self, text: str, *, tight: bool) -> int:
         if self._parts:

@@ -15,17 +15,24 @@ MAX_DEPTH = 100
 
 _FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?)\n(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE | re.IGNORECASE)
+_FRONT_QUESTIONS = re.compile(r"^questions:[^\S\n]*\n((?:[^\S\n]*-[^\S\n].*(?:\n|\Z))+)", re.MULTILINE | re.IGNORECASE)
 _LINE_END = re.compile(r" +\n")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 def write_markdown(writer: ExtractWriter, markup: str) -> None:
-    """Writes the front matter's title, headings and blocks. Raises NestedTooDeep (of lists, quotes, or HTML in it)."""
+    """Writes the front matter's title and questions, headings and blocks.
+
+    Raises NestedTooDeep (of lists, quotes, or HTML in it).
+    """
     front = _FRONT_MATTER.match(markup)
     if front:
         title = _FRONT_TITLE.search(front[1])
         if title:
             writer.title(title[1].strip("\"'"))
+        questions = _FRONT_QUESTIONS.search(front[1])
+        for line in questions[1].splitlines() if questions else ():
+            writer.question(line.strip().removeprefix("-").strip().strip("\"'"))
         markup = markup[front.end() :]
     _Blocks(writer).write(markup)
 

@@ -33,6 +33,7 @@ class Extract(msgspec.Struct, frozen=True):
     text: str
     headings: tuple[Heading, ...]
     media_type: str
+    questions: tuple[str, ...] = ()  # that the document says it answers
 
 
 class Chunk(msgspec.Struct, frozen=True):

@@ -116,7 +116,10 @@ class Knowledge:
     async def search(
         self, tenant_id: UUID, query: str, *, top_k: int = 5, min_score: float = 0.25, vector: Vectors | None = None
     ) -> list[Passage]:
-        """Best first, at most `top_k`, all of at least `min_score` (cosine). `vector`: the query's, if it is there."""
+        """Best first, at most `top_k`. Below `min_score` (cosine) only what has most of the query's words.
+
+        `vector`: the query's, if it is there.
+        """
         if not query.strip():
             return []
         if vector is None:
@@ -160,6 +163,7 @@ class Knowledge:
         """How many passages it has now."""
         extract, chunks, texts = await asyncio.to_thread(self._read, source, settings)
         vectors = await self._embedder.embed(texts)
+        questions = await self._embedder.embed(extract.questions)
         passages = [
             store.NewPassage(place, piece, extract.text[piece.start : piece.end], text, vector)
             for place, (piece, text, vector) in enumerate(zip(chunks, texts, vectors, strict=True))
@@ -170,6 +174,8 @@ class Knowledge:
             document_id = await store.insert_document(scope, source.name, fingerprint, extract)
             for start in range(0, len(passages), _PASSAGES_AT_ONCE):
                 await store.insert_passages(scope, document_id, passages[start : start + _PASSAGES_AT_ONCE])
+            if len(questions):
+                await store.insert_questions(scope, document_id, list(questions))
         return len(chunks)
 
     def _read(self, source: Source, settings: ChunkSettings) -> tuple[Extract, list[Chunk], list[str]]:

@@ -136,13 +136,29 @@ async def insert_passages(scope: TenantScope, document_id: UUID, passages: Seque
     )
 
 
+async def insert_questions(scope: TenantScope, document_id: UUID, questions: Sequence[Vectors]) -> None:
+    """Each leads to the passage of the document that is nearest to it. The passages are there already."""
+    query = """
+        INSERT INTO passage_questions (tenant_id, passage_id, number, embedding)
+        SELECT $1, (SELECT p.id
+                      FROM passages AS p
+                     WHERE p.tenant_id = $1
+                       AND p.document_id = $2
+                     ORDER BY (p.embedding <=> q.vector::halfvec) + 0, p.place  -- not by the index of all
+                     LIMIT 1),
+               q.number, q.vector::halfvec
+          FROM unnest($3::text[]) WITH ORDINALITY AS q (vector, number)
+    """
+    await scope.execute(query, scope.tenant_id, document_id, [_literal(vector) for vector in questions])
+
+
 async def forget_unused_words(scope: TenantScope) -> None:
     """The caller holds the lock."""
     await scope.execute("DELETE FROM knowledge_words WHERE tenant_id = $1 AND passages <= 0", scope.tenant_id)
 
 
 async def search(scope: TenantScope, query_text: str, vector: Vectors, min_score: float, limit: int) -> list[Passage]:
-    """Best first (`search.sql`), at most `limit`, none below `min_score`."""
+    """Best first (`search.sql`), at most `limit`; below `min_score` only what has most of the query's words."""
     query = f"""
         SELECT {_PASSAGE}, f.score
           FROM search_passages($2, $3::text::halfvec, $4, $5) AS f
