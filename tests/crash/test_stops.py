@@ -6,6 +6,7 @@ import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -124,6 +125,19 @@ async def test_sigterm_hands_a_turn_that_takes_too_long_over_within_ten_seconds_
         found = await messages(served, session_id, {accepted.json()["seq"]})
     assert [(message["role"], message["in_reply_to"]) for message in found] == [("user", []), ("assistant", [1])]
     assert [len(keys) for keys in desk.calls().values()] == [1]
+
+
+async def test_a_turn_that_is_handed_over_by_a_stop_loses_no_attempt(desk: Desk, vendor: Vendor) -> None:
+    desk = replace(desk, settings={"FRONTDESK_TURNS__ATTEMPTS": "1", "FRONTDESK_TURNS__STOP_S": "0.5"})
+    session_id = str(uuid.uuid4())
+    held = Held(vendor)
+    async with serving(desk.data, desk.environment) as served:
+        await say(served, "note one", session_id, "messages")
+        await held.reached()
+        assert await served.stop() == 0
+    held.let_go()
+    async with serving(desk.data, desk.environment) as served:
+        assert (await messages(served, session_id, {1}))[-1]["role"] == "assistant"
 
 
 async def test_a_message_is_refused_while_the_server_stops(desk: Desk, vendor: Vendor) -> None:

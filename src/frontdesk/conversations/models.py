@@ -89,6 +89,7 @@ class TurnInput(msgspec.Struct, frozen=True):
     agent: str | None
     pending: bytes  # opened, as the supervisor's state encodes itself; empty for none
     damaged: bool = False  # what was stored can't be opened: the session starts anew, and says so
+    handovers: int = 0  # of its attempts those that ended with a server's orderly stop
 
     @property
     def message(self) -> str:

@@ -149,6 +149,7 @@ class ConversationStore:
         return self._input(
             tenant_id, turn_id, row, contact=row["contact"], attempt=row["attempt"],
             correlation_id=row["correlation"], covers=tuple(row["covers"]), accepted_at=row["accepted_at"],
+            handovers=row["handovers"],
         )  # fmt: skip
 
     def _input(
@@ -162,6 +163,7 @@ class ConversationStore:
         correlation_id: str,
         covers: tuple[int, ...],
         accepted_at: datetime,
+        handovers: int = 0,
     ) -> TurnInput:
         sealed = self._sealed
         window: list[Spoken] = []
@@ -195,6 +197,7 @@ class ConversationStore:
             agent=row["agent"],
             pending=pending,
             damaged=damaged,
+            handovers=handovers,
         )
 
     async def steps(self, scope: TenantScope, turn_id: UUID) -> list[Step]:

@@ -133,17 +133,17 @@ END $$;
 -- What a turn that was not claimed by accept needs to run: the same as accept returns, and the steps already taken.
 CREATE OR REPLACE FUNCTION turn_input(
     in_tenant uuid, in_turn uuid, in_window int,
-    OUT conversation uuid, OUT contact text, OUT channel text, OUT attempt int, OUT epoch int, OUT version bigint,
-    OUT correlation text, OUT covers int[], OUT accepted_at timestamptz, OUT pending bytea, OUT context bytea,
-    OUT summary bytea, OUT agent text, OUT seqs int[], OUT roles text[], OUT bodies bytea[])
+    OUT conversation uuid, OUT contact text, OUT channel text, OUT attempt int, OUT handovers int, OUT epoch int,
+    OUT version bigint, OUT correlation text, OUT covers int[], OUT accepted_at timestamptz, OUT pending bytea,
+    OUT context bytea, OUT summary bytea, OUT agent text, OUT seqs int[], OUT roles text[], OUT bodies bytea[])
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     begins int;
 BEGIN
     PERFORM set_config('app.tenant_id', in_tenant::text, true);
-    SELECT t.conversation_id, c.contact, c.channel, t.attempt, t.epoch, n.version, t.correlation_id, t.seqs,
-           t.created_at, c.pending, c.context, c.summary, c.agent, c.window_from
-      INTO conversation, contact, channel, attempt, epoch, version, correlation, covers,
+    SELECT t.conversation_id, c.contact, c.channel, t.attempt, t.handovers, t.epoch, n.version, t.correlation_id,
+           t.seqs, t.created_at, c.pending, c.context, c.summary, c.agent, c.window_from
+      INTO conversation, contact, channel, attempt, handovers, epoch, version, correlation, covers,
            accepted_at, pending, context, summary, agent, begins
       FROM turns AS t
       JOIN conversations AS c ON c.tenant_id = t.tenant_id AND c.id = t.conversation_id
@@ -341,7 +341,9 @@ CREATE OR REPLACE FUNCTION release_turns(in_worker uuid) RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH freed AS (
         UPDATE turns AS t
-           SET lease_until = now() - interval '1 second', worker = NULL
+           SET lease_until = now() - interval '1 second', worker = NULL,
+               -- The attempt's number stays its own: streams tell attempts apart by it.
+               handovers = t.handovers + (in_worker IS NOT NULL AND t.state = 'running')::int
          WHERE t.state IN ('accepted', 'running') AND (in_worker IS NULL OR t.worker = in_worker)
         RETURNING 1
     )

@@ -196,7 +196,7 @@ class Worker:
         return await self._complete(turn, live, slug, self._answering.failed("INTERNAL"), [], duration_ms, begun)
 
     async def _draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow]) -> Draft:
-        if turn.attempt > self._attempts:
+        if turn.attempt - turn.handovers > self._attempts:
             # It took its workers down with it, or stalled them: once more would be once too often.
             return self._answering.failed("TURN_ABANDONED")
         try:
