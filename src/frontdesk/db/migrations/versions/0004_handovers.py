@@ -1,12 +1,12 @@
 """How often a turn was handed over by a server that stopped: of its attempts, those that cost nobody's life.
 
-Revision: 0003
+Revision: 0004
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
