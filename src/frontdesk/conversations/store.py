@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any  # asyncpg's rows are untyped
 from uuid import UUID
@@ -22,7 +23,7 @@ from frontdesk.conversations.models import (
 )
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core import json
-from frontdesk.core.errors import ConversationNotFound, IdempotencyConflict, SessionExpired
+from frontdesk.core.errors import ConversationNotFound, DatabaseUnavailable, IdempotencyConflict, SessionExpired
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import DecryptFailed
@@ -86,9 +87,8 @@ class ConversationStore:
             "role": "user",
             "content": incoming.text,
         }
-        query = f"SELECT * FROM accept_message({_places(18)})"
         [row] = await self._db.call(
-            query,
+            _ACCEPT,
             tenant_id,
             incoming.conversation_id,
             incoming.contact,
@@ -273,9 +273,8 @@ class ConversationStore:
             {"place": place, "event_id": new_id(), "topic": topic, "type": type_}
             for place, (topic, type_, _) in enumerate(ending.events, start=1)
         ]
-        query = f"SELECT * FROM complete_turn({_places(27)})"
         [row] = await self._db.call(
-            query,
+            _COMPLETE,
             tenant_id,
             turn.turn_id,
             worker,
@@ -508,9 +507,37 @@ async def summary_state(scope: TenantScope, conversation_id: UUID) -> tuple[byte
     return (row["summary"], row["summary_seq"], row["last_seq"]) if row else None
 
 
+async def rehearse(database: Database) -> None:
+    """A turn that never was, on each connection at hand: the first real one then finds its statements planned."""
+    with suppress(DatabaseUnavailable):  # the first turns then take a little longer
+        await database.rehearse(_rehearsal)
+
+
+async def _rehearsal(scope: TenantScope) -> None:
+    """Two messages and an answer between them: every branch that a turn usually takes."""
+    tenant, conversation, worker, turn = scope.tenant_id, new_id(), new_id(), new_id()
+
+    async def accept(turn_id: UUID) -> None:
+        await scope.fetch(
+            _ACCEPT, tenant, conversation, "", "", new_id(), turn_id, b"", None, str(turn_id), b"", "", new_id(), b"",
+            worker, 1.0, 60, True, 1,
+        )  # fmt: skip
+
+    await accept(turn)
+    await scope.fetch(
+        _COMPLETE, tenant, turn, worker, 1, "completed", "", [], None, None, new_id(), "assistant", b"", None, None,
+        None, True, False, False, 0, "[]", [], [], "[]", "[]", [], 1.0, False,
+    )  # fmt: skip
+    await accept(new_id())
+
+
 def _places(count: int) -> str:
     """`$1, $2 …`"""
     return ", ".join(f"${n}" for n in range(1, count + 1))
+
+
+_ACCEPT = f"SELECT * FROM accept_message({_places(18)})"
+_COMPLETE = f"SELECT * FROM complete_turn({_places(27)})"
 
 
 def request_hash(incoming: Incoming) -> bytes:

@@ -29,7 +29,7 @@ def _split(value: Any) -> Any:
 class DatabaseSettings(BaseModel, frozen=True, extra="forbid"):
     """The pool of connections; environment FRONTDESK_DATABASE__<NAME>."""
 
-    max_connections: int = Field(20, ge=2, le=500, description="connections of this process at most")
+    max_connections: int = Field(10, ge=2, le=500, description="connections of this process at most")
     statement_timeout_s: float = Field(30.0, gt=0, description="a statement that runs longer is cancelled")
 
 

@@ -22,7 +22,7 @@ from frontdesk.conversations.housekeeping import Housekeeping
 from frontdesk.conversations.live import Live
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.conversations.service import Conversations
-from frontdesk.conversations.store import ConversationStore
+from frontdesk.conversations.store import ConversationStore, rehearse
 from frontdesk.conversations.summaries import Summaries
 from frontdesk.conversations.worker import Worker
 from frontdesk.core.clock import SystemClock
@@ -123,6 +123,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
         metrics = Metrics(registry)
         http = await stack.enter_async_context(_http_client())
         say("Loading the language model")
+        await rehearse(database)  # while the model is read
         embedder = await loading
 
         providers = build_providers(settings, http, embedder, clock)

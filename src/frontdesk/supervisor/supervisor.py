@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 LOCAL = "local"
 ROUTING_ALIASES = ("fast", "smart")
-_TENANTS, _SCORES = 64, 20_000
+_TENANTS, _SCORES = 64, 4_096  # a score takes about 1 KiB; what people say twice is short and soon said again
 # Examples kept with a decision, and characters of each.
 _NEAREST, _SHOWN = 3, 120
 # More texts at once than this are scored off the event loop.
