@@ -2,11 +2,14 @@
 
 import io
 import json
+import sys
 from uuid import UUID
 
+import pytest
 from rich.console import Console
 from tests.served import Served
 
+from frontdesk.cli.chat import chat
 from frontdesk.cli.explain import drawn, explain
 
 
@@ -79,3 +82,26 @@ async def test_what_contacts_wrote_cannot_command_the_terminal(served: Served) -
     screen.print(drawn(found))
     assert "[bold]park[/bold]?" in out.getvalue()
     assert "\x1b" not in out.getvalue() and "\x9b" not in out.getvalue()
+
+
+class Typing(Console):
+    """A terminal at which these lines are typed."""
+
+    def __init__(self, *lines: str) -> None:
+        self.out = io.StringIO()
+        super().__init__(file=self.out, width=120, color_system=None)
+        self._lines = list(lines)
+
+    def input(self, *_prompt: object, **_options: object) -> str:
+        if not self._lines:
+            raise EOFError
+        return self._lines.pop(0)
+
+
+async def test_why_in_a_chat_explains_the_last_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    terminal = Typing("/why", "Where can I park?", "/why", "/quit")
+    assert await chat(served.url, "clinic", "ann", terminal) == 0
+    before, _, after = terminal.out.getvalue().partition("Nothing has been answered yet.")
+    assert "decided" not in before
+    assert "decided: like the examples of general_info" in after

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any  # events' data is JSON
+from uuid import UUID
 
 import aiohttp
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.text import Text
 
+from frontdesk.cli.explain import explain
 from frontdesk.cli.replies import Refused, no_server, printable, refusal
 from frontdesk.cli.sse import Event, StreamBroken, events
 from frontdesk.core.errors import Unavailable
@@ -24,7 +26,7 @@ WAIT_AT_MOST_S = 5.0
 # Above the heartbeat's 15 s: a silence beyond it is a lost connection.
 SILENCE_S = 40.0
 
-HELP = "[dim]/new begins a new conversation, /quit (or Ctrl-D) ends.[/]"
+HELP = "[dim]/new begins a new conversation, /why explains the last answer, /quit (or Ctrl-D) ends.[/]"
 
 # A question is lost or answered, never half of it: what is thrown at a reconnection.
 _LOST = (aiohttp.ClientError, TimeoutError, StreamBroken)
@@ -41,6 +43,7 @@ class Desk:
         self._user = user
         self._wait = wait
         self._session_id: str | None = None
+        self.answered: str | None = None  # the last answer's message_id
 
     def begin_anew(self) -> None:
         self._session_id = None
@@ -60,6 +63,8 @@ class Desk:
                         failures = 0
                         last_id = event.id or last_id
                         self._session_id = event.data.get("session_id") or self._session_id
+                        if event.name == "answer":
+                            self.answered = event.data.get("message_id")
                         yield event
                         if event.name in ("answer", "error"):
                             return
@@ -114,6 +119,8 @@ async def chat(url: str, tenant: str, user: str, console: Console) -> int:
             if message == "/new":
                 desk.begin_anew()
                 console.print("[dim]A new conversation.[/]")
+            elif message == "/why":
+                await _explained(desk.answered, url, tenant, console)
             elif message and (code := await _told(desk, message, url, console)):
                 return code
     return 0
@@ -126,6 +133,13 @@ def _asked(console: Console) -> str | None:
     except (EOFError, KeyboardInterrupt):
         return None
     return None if message in ("/quit", "/exit") else message
+
+
+async def _explained(message_id: str | None, url: str, tenant: str, console: Console) -> None:
+    if message_id is None:
+        console.print("[dim]Nothing has been answered yet.[/]")
+    else:
+        await explain(url, tenant, UUID(message_id), console)
 
 
 async def _told(desk: Desk, message: str, url: str, console: Console) -> int:
