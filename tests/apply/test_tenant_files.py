@@ -236,11 +236,11 @@ def test_a_python_file_is_looked_at_and_never_run(tmp_path: Path) -> None:
 
 def test_words_that_other_readers_take_for_truth_or_time_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_text("no: [no, on, 14:30, 2026-11-27, 0x1F, 1_000, +3, .5, 1e3, ~, true]\n")
+    path.write_text("no: [no, on, 14:30, 2026-11-27, 0x1F, 1_000, 1e999, +3, .5, 1e3, ~, true]\n")
     located = read_yaml(path, "x.yaml", Problems())
     assert located is not None
     assert located.value == {
-        "no": ["no", "on", "14:30", "2026-11-27", "0x1F", "1_000", 3, 0.5, 1000.0, None, True]
+        "no": ["no", "on", "14:30", "2026-11-27", "0x1F", "1_000", "1e999", 3, 0.5, 1000.0, None, True]
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ BLOCKS = st.one_of(
 SETTINGS = st.builds(ChunkSettings, st.integers(16, 60), st.integers(0, 8))
 
 
-@given(st.lists(BLOCKS, min_size=1, max_size=12), SETTINGS, st.sampled_from([".md", ".txt"]))
+@given(st.lists(BLOCKS, min_size=1, max_size=12), SETTINGS, st.sampled_from([".md", ".txt", ".html"]))
 def test_pieces_are_exact_in_order_and_lose_nothing(blocks: list[str], settings: ChunkSettings, suffix: str) -> None:
     try:
         extract = parse(Source(f"a{suffix}", "\n\n".join(blocks).encode()))

@@ -154,6 +154,7 @@ def test_unicode_is_read_by_its_mark(encoding: str) -> None:
         ("a.md", b"[ref]: http://example.org\n", "holds no text"),
         ("a.txt", b"\xef\xbb\xbf", "is empty|holds no text"),
         ("a.txt", b"x" * (MAX_BYTES + 1), "larger than 5 MiB"),
+        ("a.md", b"# a\n" * 200_001, "more than 200,000 lines"),
         ("a.md", b"%PDF-1.7 text", "a PDF by its content, not .md"),
         ("a.html", b"PK\x03\x04 word/document.xml", "Office document"),
         ("a.txt", b"\x89PNG\r\n", "a PNG image"),

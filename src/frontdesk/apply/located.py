@@ -8,6 +8,7 @@ exhaust Python's.
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any  # parsed YAML is untyped until a form has checked it
 
@@ -216,8 +217,8 @@ def _plain(text: str) -> Any:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    if _NUMBER.fullmatch(text):
-        return float(text)
+    if _NUMBER.fullmatch(text) and isfinite(number := float(text)):  # what is beyond all figures, JSON can't say
+        return number
     return text
 
 
