@@ -26,7 +26,9 @@ DECLARE
     most_terms CONSTANT int := 32;
     -- Passages with the query's rarest words are ranked, at most about so many.
     most_ranked CONSTANT int := 1000;
-    words_weight CONSTANT float := 0.4;
+    -- The model of meaning is an English one. It knows other scripts by single letters only: there words decide.
+    is_foreign CONSTANT boolean := 2 * regexp_count(in_query, '[^\u0001-\u036f]') > regexp_count(in_query, '[[:alpha:]]');
+    words_weight CONSTANT float := CASE WHEN is_foreign THEN 1.5 ELSE 0.4 END;
     enough_words CONSTANT float := 0.5;  -- of the weight of the question's words
     this_tenant CONSTANT uuid := current_setting('app.tenant_id')::uuid;
     total int;
