@@ -80,6 +80,14 @@ def test_offsets_and_quotes_always_agree(claim: str, start: int) -> None:
         assert TEXT[citation.start - start : citation.end - start] == citation.quote
 
 
+@given(st.lists(st.sampled_from(["\n", " ", "Yes.", "  ", "[2]", "[9]", "No"]), max_size=8))
+def test_what_a_reader_hears_is_the_answer_that_is_kept(pieces: list[str]) -> None:
+    """Models begin and end with blank lines; those that were heard and not kept made the whole answer come twice."""
+    markers = MarkerFilter(FOUND)
+    heard = "".join([*map(markers.feed, pieces), markers.flush()])
+    assert heard == cite("".join(pieces).strip(), FOUND)[0]
+
+
 def test_a_passage_found_twice_has_one_number() -> None:
     references = References()
     assert [references.ref(passage(number)) for number in (5, 6, 5)] == [1, 2, 1]

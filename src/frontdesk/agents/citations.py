@@ -9,7 +9,7 @@ from frontdesk.knowledge.models import Citation, Passage
 _NUMBERS = r"\d{1,3}(?:, ?\d{1,3}){0,7}"
 _MARKER = re.compile(rf" ?\[({_NUMBERS})\]")
 # What may still become a marker when more text comes: held back until it is decided.
-_BEGUN = re.compile(rf" ?\[(?:{_NUMBERS}(?:, ?)?)?\Z| \Z")
+_BEGUN = re.compile(rf"\[(?:{_NUMBERS},?)?\Z")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 _SHORTEST_QUOTE = 12
@@ -30,12 +30,15 @@ class References:
 
 class MarkerFilter:
     """Lets text through as it comes. Markers of passages that were found are renumbered 1, 2, … in the order of their
-    first appearance; others, which the model made up, are taken out. How the text was cut makes no difference."""
+    first appearance; others, which the model made up, are taken out. How the text was cut makes no difference.
+
+    Blanks at the beginning and the end are no part of an answer: they wait until something else comes."""
 
     def __init__(self, passages: Mapping[int, Passage]) -> None:
         self._passages = passages
         self._numbers: dict[int, int] = {}
         self._held = ""
+        self._has_begun = False
 
     @property
     def cited(self) -> list[Passage]:
@@ -44,14 +47,19 @@ class MarkerFilter:
 
     def feed(self, text: str) -> str:
         text = self._held + text
-        begun = _BEGUN.search(text)
-        cut = begun.start() if begun else len(text)
+        if not self._has_begun:
+            text = text.lstrip()
+        ready = text.rstrip()
+        if begun := _BEGUN.search(ready):
+            ready = ready[: begun.start()].rstrip()
+        cut = len(ready)
         self._held = text[cut:]
+        self._has_begun = self._has_begun or cut > 0
         return _MARKER.sub(self._renumbered, text[:cut])
 
     def flush(self) -> str:
         """What was held back, at the end of the text."""
-        rest, self._held = self._held, ""
+        rest, self._held = self._held.rstrip(), ""
         return _MARKER.sub(self._renumbered, rest)
 
     def _renumbered(self, found: re.Match[str]) -> str:
