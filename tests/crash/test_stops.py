@@ -38,13 +38,17 @@ async def test_the_embedded_database_is_started_again_when_it_is_killed_and_what
         process = postmaster(desk.data / "postgres")
         assert process is not None
         process.kill()
-        assert_unavailable(await say(served, "note two", session_id))
+        # Its processes may serve on for a moment, and it may be there again already: kept, or told that it is away.
+        second = await say(served, "note two", session_id, "messages")
+        if second.status_code != 202:
+            assert_unavailable(second)
         held.let_go()
         vendor.gone.clear()
         await until_ready(served, 200)
         assert (await say(served, "note three", session_id)).status_code == 200
         found = await messages(served, session_id, {accepted.json()["seq"]})
-        assert [message["content"] for message in found if message["role"] == "user"] == ["note one", "note three"]
+        kept = ["note one", *(["note two"] if second.status_code == 202 else []), "note three"]
+        assert [message["content"] for message in found if message["role"] == "user"] == kept
         assert await served.stop() == 0
     assert postmaster(desk.data / "postgres") is None
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import threading
 from contextlib import suppress
@@ -22,6 +23,8 @@ WATCH_EVERY_S = 1.0
 # Recovery after a crash reads the log since the last checkpoint, and a server that is being stopped ends first.
 START_S = 120.0
 RETRY_S = 0.5
+_PASSABLE = stat.S_IXGRP | stat.S_IXOTH
+_CLOSED = "unix_socket_permissions = 0700"
 # PostgreSQL's fast and immediate shutdown, and the end of its patience and ours. The next start recovers.
 _WAYS_TO_STOP = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0))
 
@@ -103,12 +106,25 @@ class EmbeddedServer:
         server = await asyncio.to_thread(partial(get_server, self._postgres, start=False))
         while True:
             try:
-                await asyncio.to_thread(server.start)
+                await asyncio.to_thread(self._start, server)
                 if server.get_postmaster_info().status == "ready":
                     return server
             except (subprocess.SubprocessError, AssertionError) as error:
                 log.warning("database.start_failed", error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
+
+    def _start(self, server: PostgresServer) -> None:
+        """The package opens every folder above the data and itself to all users, for the one that PostgreSQL runs as
+        when we are root. That one needs to pass through them, and nobody needs to read them."""
+        before = {folder: folder.stat().st_mode for path in (server.pgdata, server.bin_path) for folder in path.parents}
+        try:
+            server.ensure_pgdata_inited()
+            _close_socket(self._postgres)
+            server.start()
+        finally:
+            for folder, mode in before.items():
+                if folder.stat().st_mode & ~(mode | _PASSABLE):
+                    folder.chmod(stat.S_IMODE(mode | _PASSABLE))
 
     @property
     def owner_url(self) -> str:
@@ -182,6 +198,15 @@ def postmaster(postgres: Path) -> psutil.Process | None:
         return process  # in doubt it lives: two servers on one directory would destroy it
     except (OSError, ValueError, psutil.Error):
         return None
+
+
+def _close_socket(postgres: Path) -> None:
+    """Who may connect is whoever may open the socket: its owner, and root. In a folder of its own it may lie open,
+    where the data's path is too long for a socket."""
+    file = postgres / "postgresql.conf"
+    if _CLOSED not in file.read_text():
+        with file.open("a") as settings:
+            settings.write(f"\n{_CLOSED}\n")
 
 
 def _forget_the_dead(postgres: Path) -> None:
