@@ -119,6 +119,15 @@ def pss_mib(pid: int) -> float:
     return total / 2**20
 
 
+def private_mib(pid: int) -> float:
+    """Memory that the tree's processes have for themselves. For PostgreSQL: without its buffers, which fill up."""
+    total = 0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().uss
+    return total / 2**20
+
+
 def tree(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)

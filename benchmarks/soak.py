@@ -22,7 +22,7 @@ from benchmarks.load import Load, Plan, load
 from benchmarks.machine import machine
 from benchmarks.mock_llm import LAST_WORD
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.processes import pss_mib, rss_mib
+from benchmarks.processes import private_mib, rss_mib
 from benchmarks.report import arguments, table, write
 from benchmarks.servers import TENANTS, Running
 
@@ -40,7 +40,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     turns: int
     server_mib: float
-    postgres_mib: float  # what its processes share counted once
+    postgres_mib: float  # what its processes have for themselves
     files: int
     threads: int
     tasks: int
@@ -107,7 +107,7 @@ async def sample(at: Running, database: Postgres, turns: int) -> Sample:
     return Sample(
         turns=turns,
         server_mib=rss_mib(at.pid),
-        postgres_mib=pss_mib(database.pid),
+        postgres_mib=private_mib(database.pid),
         files=process.num_fds(),
         threads=process.num_threads(),
         tasks=await asyncio.to_thread(tasks, at),
@@ -140,8 +140,8 @@ def report(results: dict[str, Any], counted: list[Sample]) -> str:
         f"{results['scale']:g} of it.)",
         f"From turn {first.turns:,} to {last.turns:,} the server went from {first.server_mib:.1f} to "
         f"{last.server_mib:.1f} MiB: **{grown['server_mib']:.2f} MiB in 10,000 turns**. PostgreSQL: "
-        f"{first.postgres_mib:.1f} to {last.postgres_mib:.1f}, {grown['postgres_mib']:.2f} in 10,000; what it holds is "
-        "bounded by its shared buffers, which fill with the tables. "
+        f"{first.postgres_mib:.1f} to {last.postgres_mib:.1f}, {grown['postgres_mib']:.2f} in 10,000, without the "
+        "buffers that its processes share, which fill with the tables and are bounded by `shared_buffers`. "
         f"Open files {first.files} → {last.files}, tasks {first.tasks} → {last.tasks}, threads {first.threads} → "
         f"{last.threads}, connections {first.connections} → {last.connections}.",
         table(head, rows),
