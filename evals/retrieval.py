@@ -182,8 +182,9 @@ async def measure(folders: Folders) -> Report:
 async def _all(bench: Bench, folders: Folders, metrics: dict[str, Any]) -> None:
     if (path := folders.test / "medquad/qa.jsonl").is_file():
         metrics["medquad"] = await bench.measured(await bench.library(), *medquad(read(path)))
-    documents = folders.test / f"{BANK}/documents.jsonl"
-    rows = read(documents) if documents.is_file() else []
+    # Both halves have the same documents: only the cases are split.
+    held = [folder / f"{BANK}/documents.jsonl" for folder in (folders.test, folders.data)]
+    rows = next((read(documents) for documents in held if documents.is_file()), [])
     if rows and (folders.test / f"{BANK}/tasks.jsonl").is_file():
         needs = needs_of(read(folders.test / f"{BANK}/tasks.jsonl"))
         library = await bench.library()
