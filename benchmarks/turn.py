@@ -4,6 +4,7 @@ One turn is three calls to the model: which agent, a tool call, the answer of 50
 """
 
 import asyncio
+import shutil
 import statistics
 import tempfile
 import time
@@ -27,6 +28,8 @@ from benchmarks.servers import TENANTS, Running
 from frontdesk.embedding.minilm import MiniLM
 
 OURS, YARDSTICK = "frontdesk", "durable_floor"
+# Ours with agents that have no examples: no classifier, so no embedding, and the model is asked at once.
+BARE = "frontdesk, no embedding"
 MESSAGE = "Hello, could you have a look at A-1001 for me please, note KEY-TURN"
 TURNS, CALLS = 10, 3  # of a conversation; of a turn
 COUNTED = 50  # turns whose rows and statements are counted
@@ -56,7 +59,7 @@ class Round(msgspec.Struct, frozen=True):
 @contextmanager
 def server(name: str, folder: Path, database: Postgres, database_url: str, model: Running) -> Iterator[Running]:
     """Raises NotStarted."""
-    if name != OURS:
+    if name not in (OURS, BARE):
         with servers.floor(name, folder, database_url, model.url) as running:
             yield running
         return
@@ -64,7 +67,7 @@ def server(name: str, folder: Path, database: Postgres, database_url: str, model
         "database_url": database_url,
         "env": "production",
         "example": "",
-        "tenants": str(TENANTS),
+        "tenants": str(TENANTS if name == OURS else without_examples(folder)),
         "providers__mock__base_url": f"{model.url}/v1",
     }
     with servers.frontdesk(folder, **settings) as running:
@@ -81,7 +84,7 @@ def plan(name: str, scenario: Scenario, at: Running, database: Postgres, model: 
         "turns": TURNS,
         "pids": {"server": at.pid, "postgres": database.pid, "model": model.pid},
     }
-    if name == OURS:
+    if name in (OURS, BARE):
         body = {"user_id": "u-KEY", "session_id": "CONVERSATION", "message": MESSAGE}
         headers = {"accept": "text/event-stream"} if scenario.streamed else {}
         return Plan(f"{at.url}/api/bench/chat", _json(body), headers=headers, first="event: delta", **common)
@@ -103,18 +106,20 @@ async def measure(
 
 async def main() -> None:
     parser = arguments("turn", __doc__ or "")
-    parser.add_argument("--servers", default=f"{YARDSTICK},floor,byhand,{OURS}", help="which, in this order")
+    parser.add_argument(
+        "--servers", nargs="+", default=[YARDSTICK, "floor", "byhand", OURS, BARE], help="in this order"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="rounds; medians are reported")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of turns")
     given, where = parser.parse_args(), machine()
-    names, missing, idle = given.servers.split(","), dict[str, str](), dict[str, float]()
+    names, missing, idle = given.servers, dict[str, str](), dict[str, float]()
     rounds: dict[str, dict[str, list[Round]]] = {name: {scenario.name: [] for scenario in SCENARIOS} for name in names}
     facts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Progress(transient=True) as progress:
         folder = Path(place)
         steps = progress.add_task("turn", total=given.repeat * len(names) * len(SCENARIOS))
         with postgres(folder / "postgres") as database, servers.model(folder) as model:
-            urls = {name: await database.make(f"bench_{name}") for name in names}
+            urls = {name: await database.make(f"bench_{place}") for place, name in enumerate(names)}
             for number in range(given.repeat):
                 for name in names:
                     try:
@@ -128,7 +133,7 @@ async def main() -> None:
                                 rounds[name][scenario.name].append(one)
                                 progress.advance(steps)
                             if name == OURS and not facts:
-                                facts = await our_facts(at, database)
+                                facts = await our_facts(at, database, f"bench_{names.index(name)}")
                     except NotStarted as reason:
                         missing[name] = str(reason).splitlines()[-1]
                         progress.advance(steps, len(SCENARIOS))
@@ -144,6 +149,16 @@ async def main() -> None:
         "missing": missing, "rounds": msgspec.to_builtins(rounds),
     }  # fmt: skip
     write("turn", given.out, where, results, "What a turn costs", report(medians, idle, facts, missing, given.repeat))
+
+
+def without_examples(folder: Path) -> Path:
+    """A copy of the measurement's tenant whose agents have none."""
+    copy = folder / "tenants"
+    if not copy.exists():
+        shutil.copytree(TENANTS, copy)
+        for agent in copy.glob("bench/agents/*.yaml"):
+            agent.write_text(agent.read_text().partition("examples:")[0])
+    return copy
 
 
 def median(rounds: list[Round]) -> dict[str, float]:
@@ -180,7 +195,7 @@ def ratios(medians: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[st
     }
 
 
-async def our_facts(at: Running, database: Postgres) -> dict[str, Any]:
+async def our_facts(at: Running, database: Postgres, tables: str) -> dict[str, Any]:
     """What a turn of ours was, asked and wrote: read from its answer, the tables and PostgreSQL's log."""
 
     async def say(turn: int) -> Any:
@@ -188,10 +203,10 @@ async def our_facts(at: Running, database: Postgres) -> dict[str, Any]:
         return await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
 
     answer = await say(0)
-    before = await _written(database)
+    before = await _written(database, tables)
     for turn in range(COUNTED):
         await say(turn + 1)
-    after = await _written(database)
+    after = await _written(database, tables)
     async with database.counting() as statements:
         for turn in range(COUNTED):
             await say(turn + COUNTED + 1)
@@ -210,10 +225,10 @@ async def our_facts(at: Running, database: Postgres) -> dict[str, Any]:
     }
 
 
-async def _written(database: Postgres) -> dict[str, tuple[int, int]]:
+async def _written(database: Postgres, tables: str) -> dict[str, tuple[int, int]]:
     """Rows inserted and updated so far, by table."""
     await asyncio.sleep(11)  # a PostgreSQL backend that fell idle flushes its statistics after 10 s
-    rows = await database.rows(f"bench_{OURS}", "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables")
+    rows = await database.rows(tables, "SELECT relname, n_tup_ins, n_tup_upd FROM pg_stat_user_tables")
     return {row["relname"]: (row["n_tup_ins"], row["n_tup_upd"]) for row in rows}
 
 
@@ -273,7 +288,9 @@ def report(
         cost = facts["embedding"]
         parts.append(
             f"One embedding of the message, which only frontdesk makes (once a turn, for the classifier): "
-            f"**{cost['cpu_ms']:.2f} ms** of CPU, {cost['wall_ms']:.2f} ms of time." + _without_embedding(medians, cost)
+            f"**{cost['cpu_ms']:.2f} ms** of CPU, {cost['wall_ms']:.2f} ms of time, one after the other in a warm "
+            "process. In a turn, where other work has taken the caches, it costs more: the difference of the last two "
+            "rows of each table, classifier included." + _without_embedding(medians, cost)
         )
     if facts.get("rows_a_turn"):
         written = ", ".join(

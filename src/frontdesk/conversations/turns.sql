@@ -223,7 +223,11 @@ BEGIN
         INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id, in_reply_to)
         VALUES (in_tenant, conversation, seq, in_message, in_role, in_body, in_turn, t.seqs);
         UPDATE conversations AS v
-           SET last_seq = complete_turn.seq, last_activity = now(), emergency = v.emergency OR in_emergency,
+           SET last_seq = complete_turn.seq,
+               -- Only when it says something new: an update that leaves what is indexed alone needs no index entries.
+               last_activity = CASE WHEN v.last_activity < now() - interval '1 minute' THEN now()
+                                    ELSE v.last_activity END,
+               emergency = v.emergency OR in_emergency,
                escalated = v.escalated OR in_escalated, agent = coalesce(in_agent, v.agent),
                intent = coalesce(in_intent, v.intent), pending = CASE WHEN in_keep THEN v.pending ELSE in_pending END,
                state = CASE WHEN in_state = 'waiting' THEN 'waiting' ELSE 'active' END,
