@@ -18,7 +18,7 @@ from frontdesk.core.errors import Invalid
 from frontdesk.db import Database
 from frontdesk.embedding import DIMENSIONS, Vectors
 from frontdesk.embedding.minilm import MiniLM
-from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged, Scored
+from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged, Scored, likeness
 from frontdesk.supervisor.fit import Example, FitFailed, fingerprint, fit, order_of
 from frontdesk.supervisor.fitting import fitted
 from frontdesk.supervisor.store import classifier, classifier_fingerprint, put_classifier
@@ -194,30 +194,41 @@ async def test_its_server_part_loads_neither_scipy_nor_scikit_learn() -> None:
 def test_scores_of_examples_left_out_are_those_of_a_classifier_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The closed form against the definition, for one example and for a whole label."""
     from frontdesk.supervisor import fitting
-    from frontdesk.supervisor.landmarks import Landmarks, grams_of, index
+    from frontdesk.supervisor.spelling import grams_of, spelling_of
 
     rng = np.random.default_rng(1)
     texts = [f"word{rng.integers(9)} and word{rng.integers(9)} of {place}" for place in range(40)]
     vectors, grams_there = random_vectors(40), grams_of(texts)
     targets = np.eye(4, dtype=np.float32)[np.arange(40) % 4]
-    chosen = np.arange(20)  # landmarks stay the same whichever example is left out of learning
-    landmarks = Landmarks(vectors[chosen], 2.5, *index(grams_there[:20], grams_there, 1))
+    spelling = spelling_of(grams_there, 1, 10_000)
 
     def machine(rows: np.ndarray) -> object:
-        # The kernel among landmarks is read from the first rows: they are there whatever is left out.
-        return fitting._Machine(landmarks, chosen, [grams_there[row] for row in rows], vectors[rows], targets[rows])
+        return fitting._Machine(vectors[rows], [grams_there[row] for row in rows], spelling, 2.5, targets[rows])
 
-    whole = machine(np.arange(40))
-    left = np.arange(36, 40)
+    whole, left = machine(np.arange(40)), np.arange(36, 40)
     without = machine(np.arange(36))
-    cosines = landmarks.cosines(vectors[left])
-    expected = landmarks.likeness([grams_there[row] for row in left], cosines) @ without.weights
-    assert whole.left_out(left) == pytest.approx(expected, abs=2e-3)
-    assert whole.each_left_out()[[39]] == pytest.approx(whole.left_out(np.array([39])), abs=2e-3)
+    alike = likeness(vectors[left] @ vectors[:36].T, 2.5)
+    spelt = fitting._matrix([grams_there[row] for row in left], spelling) @ without.spelt
+    assert whole.left_out(left) == pytest.approx(alike @ without.weights + spelt, abs=1e-4)
+    assert whole.each_left_out()[[39]] == pytest.approx(whole.left_out(np.array([39])), abs=1e-4)
 
 
-def test_more_examples_than_landmarks_are_spread_over_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frontdesk.supervisor.fitting.MOST_LANDMARKS", 30)
+def test_a_served_score_is_that_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example scores when served what its target is, less the ridge's share: (K + ridge) weights = targets."""
+    from frontdesk.supervisor import fitting
+
+    monkeypatch.setattr(fitting, "RIDGE", 1e-3)
+    vectors = random_vectors(len(EXAMPLES))
+    body = fitted(order_of(EXAMPLES, vectors))
+    (scored,) = Classifier(body).score([EXAMPLES[2][0]], vectors[[2]])
+    sharpness, constant = body.calibration.several
+    assert scored.independent[EXAMPLES[2][1]] == pytest.approx(1 / (1 + np.exp(-sharpness - constant)), abs=0.02)
+
+
+def test_more_examples_than_can_be_learnt_from_are_taken_evenly_from_the_labels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("frontdesk.supervisor.fitting.MOST_LEARNT", 30)
     examples = [
         (f"{label} number {place}", label) for label, size in (("a", 80), ("b", 15), ("c", 9)) for place in range(size)
     ]
@@ -243,7 +254,7 @@ def test_bytes_that_are_no_classifier_are_refused(damage: Callable[[bytes], byte
         Classifier.load(damage(body))
 
 
-@given(place=st.integers(0, 12), junk=st.binary(max_size=40))
+@given(place=st.integers(0, 10), junk=st.binary(max_size=40))
 def test_a_body_with_a_part_replaced_is_refused_or_answers(place: int, junk: bytes) -> None:
     examples = EXAMPLES[:6]
     parts = msgspec.msgpack.decode(msgspec.msgpack.encode(fitted(order_of(examples, random_vectors(6)))))

@@ -1,8 +1,11 @@
 """What the supervisor keeps of the classifier between messages: never what another version of the agents said."""
 
+import asyncio
+import zlib
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -14,10 +17,12 @@ from frontdesk.embedding.minilm import MiniLM
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
+from frontdesk.supervisor.classifier import Classifier
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load
 from frontdesk.supervisor.models import RouteState, Trial
+from frontdesk.supervisor.store import put_classifier
 from frontdesk.supervisor.supervisor import Supervisor
 from frontdesk.telemetry.metrics import Metrics
 
@@ -82,3 +87,35 @@ async def test_agents_that_lost_their_examples_lose_their_classifier(
     supervisor = make_supervisor(database)
     assert await supervisor.fit(definitions(tenant_id, 1, {"one": VISITS, "two": MONEY}))
     assert (await said_of(supervisor, definitions(tenant_id, 2, {"one": VISITS, "two": ()}))).scores == {}
+
+
+async def test_a_classifier_that_an_older_version_stored_is_fitted_anew(
+    database: Database, tenant_id: UUID, make_supervisor: MakeSupervisor
+) -> None:
+    agents = definitions(tenant_id, 1, {"one": VISITS, "two": MONEY})
+    older = zlib.compress(msgspec.msgpack.encode([1, ["one", "two"]]))
+    async with database.scope(tenant_id) as scope:
+        await put_classifier(scope, "of another version", older)
+    supervisor = make_supervisor(database)
+    async with asyncio.timeout(60):
+        while not (said := await said_of(supervisor, agents)).scores:
+            pass
+    assert best(said) == "two"
+
+
+async def test_the_classifiers_in_memory_are_bounded_by_their_size(
+    database: Database, tenant_id: UUID, other_tenant_id: UUID, make_supervisor: MakeSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    supervisor = make_supervisor(database)
+    tenants = [definitions(each, 1, {"one": VISITS, "two": MONEY}) for each in (tenant_id, other_tenant_id)]
+    for each in tenants:
+        await supervisor.fit(each)
+    loaded: list[bytes] = []
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda body: loaded.append(body) or load(body))
+    monkeypatch.setattr("frontdesk.supervisor.supervisor._CLASSIFIERS", 20_000)  # room for one
+    small = make_supervisor(database)
+    for each in (*tenants, *tenants):
+        assert best(await said_of(small, each)) == "two"
+    assert len(loaded) == 4  # each pushed the other out

@@ -1,7 +1,7 @@
 """The intent classifier as it serves: numpy alone, a few milliseconds a message, calibrated probabilities.
 
-A kernel machine: a text is compared with every landmark (an example) by meaning and spelling, and the likeness is
-weighed into one score by label. `fitting` finds the weights; this module and `landmarks` are all that serving needs.
+A kernel machine: a text is compared with every example by meaning, and the likeness is weighed into one score by
+label; to which what it is spelt with adds. `fitting` finds the weights; serving needs this module and `spelling`.
 """
 
 import zlib
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frontdesk.embedding import DIMENSIONS, Vectors
-from frontdesk.supervisor.landmarks import Floats, Landmarks, grams_of
+from frontdesk.supervisor.spelling import Floats, Grams, Spelling, grams_of
 
-FORMAT = 2
+FORMAT = 3
 BEST, NEAREST = 5, 5
 COMPARED = 3  # nearest examples, in closeness
 SCOPE_SLOPE = 9.0
@@ -50,17 +50,15 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
 
     format: int
     labels: tuple[str, ...]
-    examples: tuple[str, ...]  # the landmarks' texts
+    examples: tuple[str, ...]  # learnt from
     example_labels: tuple[int, ...]  # the first label of each; -1 for an example of none
     calibration: Calibration
-    sharpness: float  # of the landmarks' likeness
-    vectors: bytes  # int8 (landmarks, 384)
-    weights: bytes  # float16 (landmarks, labels)
-    hashes: bytes  # uint32
+    sharpness: float  # of likeness in meaning
+    vectors: bytes  # int8 (examples, 384)
+    weights: bytes  # float16 (examples, labels)
+    hashes: bytes  # uint32, sorted
     idf: bytes  # float16
-    sizes: bytes  # uint16: of each n-gram's run in rows and counts
-    rows: bytes  # uint16
-    counts: bytes  # uint8
+    spelt: bytes  # float16 (hashes, labels): what an n-gram adds to each score
 
     def packed(self) -> bytes:
         return zlib.compress(msgspec.msgpack.encode(self), 6)
@@ -72,22 +70,19 @@ class Classifier:
         self._examples = body.examples
         self._example_labels = body.example_labels
         self._calibration = body.calibration
+        self._sharpness = body.sharpness
         places, size = len(body.examples), len(body.labels)
-        vectors = _array(body.vectors, np.int8, places * DIMENSIONS).reshape(places, DIMENSIONS).astype(np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        self._weights = _array(body.weights, np.float16, places * size).reshape(places, size).astype(np.float32)
-        hashes = _array(body.hashes, np.uint32)
-        idf = _array(body.idf, np.float16, len(hashes)).astype(np.float32)
-        starts = np.concatenate([[0], np.cumsum(_array(body.sizes, np.uint16, len(hashes)).astype(np.int64))])
-        rows = _array(body.rows, np.uint16, int(starts[-1]))
-        if len(rows) and (int(rows.max()) >= places or not places):
-            raise ClassifierDamaged("The stored classifier is damaged: it names examples that it does not have.")
-        counts = _array(body.counts, np.uint8, len(rows))
         if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
             raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
-        self._landmarks = Landmarks(vectors, body.sharpness, hashes, idf, starts, rows, counts)
+        self._vectors = lengthened(_array(body.vectors, np.int8, places * DIMENSIONS).reshape(places, DIMENSIONS))
+        self._weights = _array(body.weights, np.float16, places * size).reshape(places, size).astype(np.float32)
+        hashes = _array(body.hashes, np.uint32)
+        self._spelling = Spelling(hashes, _array(body.idf, np.float16, len(hashes)).astype(np.float32))
+        # As narrow as stored: a text has some hundred of tens of thousands.
+        self._spelt = _array(body.spelt, np.float16, len(hashes) * size).reshape(len(hashes), size)
         # Whom an example of no label resembles is no nearer to what the labels are for.
         self._labelled = np.flatnonzero(np.array(body.example_labels, np.int64) >= 0)
+        self.size = self._vectors.nbytes + self._weights.nbytes + self._spelt.nbytes + 8 * len(hashes)  # bytes, about
 
     @classmethod
     def load(cls, body: bytes) -> "Classifier":
@@ -111,9 +106,16 @@ class Classifier:
         """
         if not self._examples:
             return [Scored({}, 0.0, ()) for _ in texts]
-        cosines = self._landmarks.cosines(vectors)
-        scores = self._landmarks.likeness(grams_of(texts), cosines) @ self._weights
+        cosines = vectors @ self._vectors.T
+        scores = likeness(cosines, self._sharpness) @ self._weights
+        for row, text in enumerate(grams_of(texts)):
+            scores[row] += self._by_spelling(text)
         return [self._scored(scores[row], cosines[row]) for row in range(len(texts))]
+
+    def _by_spelling(self, text: Grams) -> Floats:
+        places, shares = self._spelling.vector(text)
+        scores: Floats = shares @ self._spelt[places].astype(np.float32)
+        return scores
 
     def _scored(self, scores: Floats, cosines: Floats) -> Scored:
         places = _largest(cosines, NEAREST)
@@ -137,6 +139,19 @@ class Classifier:
 
     def _label(self, place: int) -> str:
         return self.labels[place] if place >= 0 else ""
+
+
+def lengthened(rounded: NDArray[np.int8]) -> Vectors:
+    """Of length one again."""
+    vectors = rounded.astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return vectors
+
+
+def likeness(cosines: Floats, sharpness: float) -> Floats:
+    """In meaning: 1 for the same, falling with distance."""
+    alike: Floats = np.exp(sharpness * (cosines - 1))
+    return alike
 
 
 def closeness(scores: Floats, cosines: Floats) -> Floats:

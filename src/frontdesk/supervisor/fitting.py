@@ -1,8 +1,8 @@
 """`python -m frontdesk.supervisor.fitting`: examples in, a classifier out; a process of its own, for scipy stays out
 of the server.
 
-Kernel ridge regression on landmarks (Nystroem): one linear system gives the weights of all labels, and, in closed
-form, what each example would score had it, or its whole label, been left out. So calibration needs no second fit.
+Kernel ridge regression: one linear system gives the weights of all labels, and, in closed form, what each example would
+score had it, or its whole label, been left out. So calibration needs no second fit.
 """
 
 import os
@@ -12,20 +12,21 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from numpy.typing import NDArray
 
 from frontdesk.embedding import DIMENSIONS, Vectors
-from frontdesk.supervisor.classifier import FORMAT, Body, Calibration, closeness, sigmoid
+from frontdesk.supervisor.classifier import FORMAT, Body, Calibration, closeness, lengthened, likeness, sigmoid
 from frontdesk.supervisor.fit import Order
-from frontdesk.supervisor.landmarks import Floats, Grams, Landmarks, grams_of, index
+from frontdesk.supervisor.spelling import Floats, Grams, Spelling, grams_of, spelling_of
 
-MOST_LANDMARKS = 3072
+MOST_LEARNT = 10_000  # bounds the fit: its matrix takes 400 MB then
+MOST_CELLS = 4_000_000  # of n-grams by labels
 RIDGE = 0.15
+SPELLING = 0.2  # beside meaning
 # Of likeness. Labels that exclude one another are told apart by the nearest examples; labels that combine in one text
 # by what each adds to it: examples whose labels combine otherwise are further, and have to count.
-SHARP, FLAT = 2.5, 1.0
-# Keeps the landmarks' kernel invertible when examples are nearly the same.
-JITTER = 1e-3
+SHARP, FLAT = 2.5, 0.4
 # N-grams of one example alone say nothing of others; with few examples they are all there is.
 MANY, RARE = 1_000, 2
 SLICE = 512
@@ -43,99 +44,110 @@ PRIOR_EXAMPLES = 10  # that PRIOR_ONE and PRIOR_SIBLING count for
 # label: eight to nine in ten of what is out of scope fall below, one or two in a hundred of what was right.
 DIVIDE = 0.8
 # Examples of no label tell where the boundary is themselves: so many of them fall below it.
-STRANGERS_BELOW = 0.9
+STRANGERS_BELOW = 0.95
 SIBLINGS_COUNT = 50  # strangers
 
 
 def fitted(order: Order) -> Body:
+    """Raises ValueError when a vector is no vector."""
     if not order.texts:
         return Body(
-            FORMAT, (), (), (), Calibration(PRIOR_ONE, PRIOR_SEVERAL, DIVIDE * PRIOR_SIBLING), SHARP, *[b""] * 7
+            FORMAT, (), (), (), Calibration(PRIOR_ONE, PRIOR_SEVERAL, DIVIDE * PRIOR_SIBLING), SHARP, *[b""] * 5
         )
     labels = tuple(sorted({label for several in order.labels for label in several}))
     vectors = np.frombuffer(order.vectors, np.float32).reshape(len(order.texts), DIMENSIONS)
+    if not np.isfinite(vectors).all():
+        raise ValueError("the vectors of the examples are no numbers")
     targets = np.zeros((len(order.texts), len(labels)), np.float32)
     for row, several in enumerate(order.labels):
         targets[row, [labels.index(label) for label in several]] = 1
     first = np.where(targets.any(axis=1), targets.argmax(axis=1), -1) if labels else np.full(len(vectors), -1)
 
-    chosen = _spread(first)
     grams = grams_of(order.texts)
+    spelling = spelling_of(grams, RARE if len(grams) >= MANY else 1, MOST_CELLS // max(len(labels), 1))
+    spelling.idf = spelling.idf.astype(np.float16).astype(np.float32)  # as the classifier will have it
+    chosen = _spread(first)
     rounded = _rounded(vectors[chosen])
-    parts = index([grams[place] for place in chosen], grams, RARE if len(grams) >= MANY else 1)
-    sharpness = FLAT if any(len(several) > 1 for several in order.labels) else SHARP
-    landmarks = Landmarks(_lengthened(rounded), sharpness, *parts)
-
-    machine = _Machine(landmarks, chosen, grams, vectors, targets)
-    hashes, idf, starts, rows, counts = parts
+    first, targets = first[chosen], targets[chosen]
+    sharpness = FLAT if (targets.sum(axis=1) > 1).any() else SHARP
+    machine = _Machine(lengthened(rounded), [grams[place] for place in chosen], spelling, sharpness, targets)
     return Body(
         format=FORMAT,
         labels=labels,
         examples=tuple(order.texts[place] for place in chosen),
-        example_labels=tuple(int(first[place]) for place in chosen),
-        calibration=_calibration(machine, vectors, targets, first),
+        example_labels=tuple(int(label) for label in first),
+        calibration=_calibration(machine, first),
         sharpness=sharpness,
         vectors=rounded.tobytes(),
         weights=machine.weights.astype(np.float16).tobytes(),
-        hashes=hashes.tobytes(),
-        idf=idf.astype(np.float16).tobytes(),
-        sizes=np.diff(starts).astype(np.uint16).tobytes(),
-        rows=rows.tobytes(),
-        counts=counts.tobytes(),
+        hashes=spelling.hashes.tobytes(),
+        idf=spelling.idf.astype(np.float16).tobytes(),
+        spelt=machine.spelt.astype(np.float16).tobytes(),
     )
 
 
 class _Machine:
-    """Ridge regression in the space that the landmarks span.
+    """Ridge regression in the space of a kernel: likeness in meaning, and SPELLING times the cosine of spelling.
 
-    With K the examples' likeness to the landmarks and LL' the landmarks' own, features = K L'^-1, and weights
-    = L'^-1 (features' features + ridge)^-1 features' targets. The hat matrix H = `hats` hats' gives what is left out:
-    the residual of a block B, when B was not learnt from, is (1 - H_BB)^-1 times the residual when it was.
+    With K the examples' kernel and A = K + ridge, the weights are A^-1 targets. What is left out is in A^-1 too: the
+    residual of a block B, when B was not learnt from, is (A^-1_BB)^-1 times its weights. (Rasmussen and Williams,
+    Gaussian Processes for Machine Learning, 5.4.2.)
     """
 
     def __init__(
-        self, landmarks: Landmarks, chosen: NDArray[np.int64], grams: Sequence[Grams], vectors: Vectors, targets: Floats
+        self, vectors: Vectors, grams: Sequence[Grams], spelling: Spelling, sharpness: float, targets: Floats
     ) -> None:
-        likeness = np.empty((len(vectors), len(landmarks)), np.float32)
+        self.vectors, self.targets = vectors, targets
+        spelt = _matrix(grams, spelling)
+        # Column by column, as LAPACK wants it: all that follows happens in its place.
+        kernel = np.empty((len(vectors), len(vectors)), np.float32, order="F")
         for start in range(0, len(vectors), SLICE):
             part = slice(start, start + SLICE)
-            likeness[part] = landmarks.likeness(grams[part], landmarks.cosines(vectors[part]))
-        own = likeness[chosen]
-        own = (own + own.T) / 2 + JITTER * np.eye(len(own), dtype=np.float32)
-        lower = scipy.linalg.cholesky(own, lower=True, overwrite_a=True)
-        features = scipy.linalg.solve_triangular(lower, likeness.T, lower=True, overwrite_b=True).T
-        gram = features.T @ features + RIDGE * np.eye(len(landmarks), dtype=np.float32)
-        upper = scipy.linalg.cholesky(gram, overwrite_a=True)
-        spanned: Floats = scipy.linalg.cho_solve((upper, False), features.T @ targets)
-        self.weights: Floats = scipy.linalg.solve_triangular(lower, spanned, lower=True, trans="T")
-        self._residuals: Floats = targets - features @ spanned
-        self._targets = targets
-        self._hats: Floats = scipy.linalg.solve_triangular(upper, features.T, trans="T", overwrite_b=True).T
+            kernel[:, part] = likeness(vectors @ vectors[part].T, sharpness)
+            kernel[:, part] += SPELLING * (spelt @ spelt[part].T).toarray()
+        kernel[np.diag_indices(len(vectors))] += RIDGE
+        lower = scipy.linalg.cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+        self.weights: Floats = scipy.linalg.cho_solve((lower, True), targets, check_finite=False)
+        self.spelt: Floats = SPELLING * (spelt.T @ self.weights)
+        invert = scipy.linalg.get_lapack_funcs("potri", (lower,))
+        self._inverse: Floats
+        self._inverse, failed = invert(lower, lower=True, overwrite_c=True)  # the lower half of it
+        if failed:
+            raise ValueError("the examples' kernel has no inverse")
 
     def left_out(self, block: NDArray[np.int64]) -> Floats:
-        """The scores of the examples of `block`, had none of them been learnt from."""
-        hats = self._hats[block]
-        remaining = np.eye(len(block), dtype=np.float32) - hats @ hats.T
-        missing: Floats = np.linalg.solve(remaining, self._residuals[block])
-        return self._targets[block] - missing
+        """The scores of the examples of `block` (ascending), had none of them been learnt from."""
+        lower = self._inverse[np.ix_(block, block)]
+        inverse = np.tril(lower) + np.tril(lower, -1).T
+        scores: Floats = self.targets[block] - np.linalg.solve(inverse, self.weights[block])
+        return scores
 
     def each_left_out(self) -> Floats:
         """The scores of every example, had it alone not been learnt from."""
-        leverages = np.einsum("ij,ij->i", self._hats, self._hats)
-        scores: Floats = self._targets - self._residuals / np.maximum(1 - leverages, 1e-3)[:, None]
+        scores: Floats = self.targets - self.weights / np.diag(self._inverse)[:, None]
         return scores
 
 
-def _calibration(machine: _Machine, vectors: Vectors, targets: Floats, first: NDArray[np.int64]) -> Calibration:
+def _matrix(grams: Sequence[Grams], spelling: Spelling) -> scipy.sparse.csr_array:
+    """The examples' spelling; shape (examples, n-grams)."""
+    rows = [spelling.vector(text) for text in grams]
+    ends = np.cumsum([0] + [len(places) for places, _ in rows])
+    shares = np.concatenate([shares for _, shares in rows])
+    return scipy.sparse.csr_array(
+        (shares, np.concatenate([places for places, _ in rows]), ends), (len(rows), len(spelling))
+    )
+
+
+def _calibration(machine: _Machine, first: NDArray[np.int64]) -> Calibration:
     """Maximum a posteriori on left-out scores, around what suits the public sets."""
-    scores = machine.each_left_out()
+    scores, targets = machine.each_left_out(), machine.targets
     sizes = targets.sum(axis=0)
     # An example that is alone in its label tells nothing of its label's score.
     told = (first >= 0) & (sizes[np.maximum(first, 0)] >= 2) if len(sizes) else np.zeros(len(first), bool)
     return Calibration(
         one=_sharpness(scores[told], targets[told]),
         several=_sloped(scores[told | (first < 0)], targets[told | (first < 0)]),
-        scope=_boundary(machine, vectors, scores, first),
+        scope=_boundary(machine, scores, first),
     )
 
 
@@ -168,8 +180,9 @@ def _sloped(scores: Floats, targets: Floats) -> tuple[float, float]:
     return float(slope), float(constant)
 
 
-def _boundary(machine: _Machine, vectors: Vectors, scores: Floats, first: NDArray[np.int64]) -> float:
+def _boundary(machine: _Machine, scores: Floats, first: NDArray[np.int64]) -> float:
     """How close to the examples a text is that is as likely out of scope as in it."""
+    vectors = machine.vectors
     labels = np.unique(first[first >= 0])
     labelled = vectors[first >= 0]
     siblings = []
@@ -205,8 +218,8 @@ def _logistic(features: NDArray[np.float64], answers: Floats, prior: tuple[float
 
 
 def _spread(first: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which examples are landmarks: all, or as many of each label, in a fixed random order."""
-    if len(first) <= MOST_LANDMARKS:
+    """Which examples are learnt from: all, or as many of each label, in a fixed random order."""
+    if len(first) <= MOST_LEARNT:
         return np.arange(len(first))
     order = np.random.default_rng(0).permutation(len(first))
     # The how-manieth of its label each one is.
@@ -214,19 +227,12 @@ def _spread(first: NDArray[np.int64]) -> NDArray[np.int64]:
     for label in np.unique(first):
         places = order[first[order] == label]
         turn[places] = np.arange(len(places))
-    return np.sort(order[np.argsort(turn[order], kind="stable")][:MOST_LANDMARKS])
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:MOST_LEARNT])
 
 
 def _rounded(vectors: Vectors) -> NDArray[np.int8]:
     largest = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-9) if len(vectors) else 1.0
     return np.round(vectors / largest * 127).astype(np.int8)
-
-
-def _lengthened(rounded: NDArray[np.int8]) -> Vectors:
-    """As the classifier will have them."""
-    vectors = rounded.astype(np.float32)
-    lengthened: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return lengthened
 
 
 def main() -> None:

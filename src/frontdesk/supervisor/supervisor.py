@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from frontdesk.agents.models import Definitions
 from frontdesk.core.clock import Clock
-from frontdesk.core.errors import ProviderError, RateLimited
+from frontdesk.core.errors import FrontdeskError, ProviderError, RateLimited
 from frontdesk.db import Database
 from frontdesk.embedding.types import Embedder
 from frontdesk.llm.gateway import Call, Gateway
@@ -30,7 +30,9 @@ log = structlog.get_logger()
 
 LOCAL = "local"
 ROUTING_ALIASES = ("fast", "smart")
-_TENANTS, _SCORES = 64, 4_096  # a score takes about 1 KiB; what people say twice is short and soon said again
+_TENANTS, _SCORES = 1024, 4_096  # a score takes about 1 KiB; what people say twice is short and soon said again
+# Of classifiers in memory, bytes: dozens of tenants with a thousand examples, a dozen with ten thousand.
+_CLASSIFIERS = 256 * 2**20
 # Examples kept with a decision, and characters of each.
 _NEAREST, _SHOWN = 3, 120
 # More texts at once than this are scored off the event loop.
@@ -60,7 +62,8 @@ class Supervisor:
         # The fingerprint that a version's classifier has; None: it has none, too few agents have examples.
         self._wanted: LRUCache[tuple[UUID, int], str | None] = LRUCache(_TENANTS)
         # By tenant and fingerprint; None: damaged.
-        self._classifiers: LRUCache[tuple[UUID, str], Classifier | None] = LRUCache(_TENANTS)
+        self._classifiers: LRUCache[tuple[UUID, str], Classifier | None] = LRUCache(_CLASSIFIERS, _size)
+        self._refitting: dict[UUID, asyncio.Task[None]] = {}
         self._scores: LRUCache[tuple[UUID, int, bytes], Score] = LRUCache(_SCORES)
         self._hits = metrics.cache.labels("intents", "hit")
         self._misses = metrics.cache.labels("intents", "miss")
@@ -138,11 +141,28 @@ class Supervisor:
         found, body = stored
         try:
             classifier = await asyncio.to_thread(Classifier.load, body)
-        except ClassifierDamaged:
-            log.error("classifier.damaged", tenant=tenant.slug)
+        except ClassifierDamaged as error:
+            log.error("classifier.damaged", tenant=tenant.slug, detail=str(error))
             classifier = None
+            if found != wanted:  # of a version of this server before, for one
+                self._refit(definitions)
         self._classifiers[tenant.id, found] = classifier
         return classifier, found == wanted
+
+    def _refit(self, definitions: Definitions) -> None:
+        """In the background, once at a time; until then the other stages decide."""
+        tenant = definitions.tenant
+
+        async def refit() -> None:
+            try:
+                await self.fit(definitions)
+            except FrontdeskError as error:
+                log.error("classifier.refit_failed", tenant=tenant.slug, detail=error.detail)
+            finally:
+                del self._refitting[tenant.id]
+
+        if tenant.id not in self._refitting:
+            self._refitting[tenant.id] = asyncio.create_task(refit())
 
     async def _fingerprint(self, definitions: Definitions) -> str | None:
         key = (definitions.tenant.id, definitions.tenant.version)
@@ -215,6 +235,10 @@ def score_of(found: Scored, definitions: Definitions) -> Score:
     kept = {name: value for name, value in found.probabilities.items() if name in definitions.agents}
     nearest = (Likeness(text[:_SHOWN], agent, cosine) for text, agent, cosine in found.nearest[:_NEAREST])
     return Score(kept, found.in_scope, tuple(nearest))
+
+
+def _size(classifier: Classifier | None) -> int:
+    return classifier.size if classifier is not None else 1
 
 
 def _tell(examples: Sequence[Example]) -> bool:
