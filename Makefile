@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test check figures format lock clean crash fuzz pictures
+.PHONY: help serve test check figures format lock clean crash fuzz pictures likeness
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ eval-%: $(VENV)/.dev ## measure quality: make eval-routing [DATA=dir TEST=dir OU
 
 bench-%: $(VENV)/.dev ## measure speed: make bench-turn [OUT=file.json]
 	$(PYTHON) -m benchmarks.$* $(if $(OUT),--out $(OUT))
+
+likeness: $(VENV)/.dev ## learn the guard's model anew, after its phrases changed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) -m frontdesk.supervisor.likeness_fitting
 
 lock: $(UV) ## renew the locked versions (hashes, no addresses)
 	$(UV) pip compile pyproject.toml --extra model --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from frontdesk.agents.models import EmergencySettings, TenantSettings
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.lexicon import load
+from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.models import Alarm, Stage
 
 PLAIN = TenantSettings()
@@ -22,7 +23,7 @@ MESSAGES = [
 
 @pytest.fixture(scope="module")
 def guard() -> Guard:
-    return Guard(load())
+    return Guard(load(), Likeness.load())
 
 
 def alarm(guard: Guard, text: str, tenant: TenantSettings = PLAIN) -> Alarm | None:
@@ -75,6 +76,45 @@ def test_misspelt_words_of_danger_are_understood(guard: Guard, message: str) -> 
 def test_a_negated_danger_does_not_hide_the_real_one(guard: Guard) -> None:
     assert alarm(guard, "I don't have chest pain") is None
     assert alarm(guard, "no chest pain, but I can't breathe") is not None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "he keeps slumping over and I can't get him to answer me",
+        "the room fills with smoke and my key broke off in the lock",
+        "ihm läuft das Blut am Bein runter und das Handtuch ist schon durch",
+    ],
+)
+def test_what_no_phrase_names_is_noticed_by_how_it_reads(guard: Guard, message: str) -> None:
+    assert alarm(guard, message) is not None
+
+
+def test_an_alarm_without_a_phrase_says_which_words_weighed_most(guard: Guard) -> None:
+    found = alarm(guard, "Kowalczyk keeps slumping over and I can't get him to answer me")
+    assert found is not None
+    assert "reads like an emergency" in found.reason
+    assert "kowalczyk" not in found.reason  # no name of a person is stored as a reason
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hello",
+        "maybe",
+        "my top-up hasn't gone through",
+        "non funziona la mia carta",
+        "me, my wife and the little one",
+        "pick me up at 12 Baker Street",
+        "half past five",
+        "06 12 34 56 78",
+        "a las cinco y media",
+        "3-5 people",
+        "the end",
+    ],
+)
+def test_everyday_words_alone_are_no_emergency(guard: Guard, message: str) -> None:
+    assert guard.check(message, PLAIN) is None
 
 
 def test_the_past_does_not_hide_the_present(guard: Guard) -> None:
@@ -164,4 +204,4 @@ def test_hostile_texts_are_checked_soon(guard: Guard, text: str) -> None:
     assert time.perf_counter() - began < 2.0  # no blow-up; a usual message takes a quarter of a millisecond
 
 
-GUARD = Guard(load())
+GUARD = Guard(load(), Likeness.load())

@@ -21,6 +21,7 @@ from frontdesk.supervisor.classifier import Classifier
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load
+from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.models import RouteState, Trial
 from frontdesk.supervisor.store import put_classifier
 from frontdesk.supervisor.supervisor import Supervisor
@@ -35,7 +36,11 @@ MakeSupervisor = Callable[[Database], Supervisor]
 
 @pytest.fixture(scope="module")
 def make_supervisor(tmp_path_factory: pytest.TempPathFactory) -> MakeSupervisor:
-    embedder, guard, languages = MiniLM.load(tmp_path_factory.mktemp("models")), Guard(load()), Languages()
+    embedder, guard, languages = (
+        MiniLM.load(tmp_path_factory.mktemp("models")),
+        Guard(load(), Likeness.load()),
+        Languages(),
+    )
 
     def make(database: Database) -> Supervisor:
         clock, registry = SystemClock(), CollectorRegistry()

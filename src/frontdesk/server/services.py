@@ -48,6 +48,7 @@ from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, build_prov
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load as load_lexicons
+from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.supervisor import Supervisor
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tenants.secrets import TenantSecrets
@@ -255,7 +256,7 @@ def _http_client() -> aiohttp.ClientSession:
 
 def _read_languages() -> tuple[Guard, Languages]:
     """Half a second of reading, beside the start of the database."""
-    return Guard(load_lexicons()), Languages()
+    return Guard(load_lexicons(), Likeness.load()), Languages()
 
 
 def _keys(settings: Settings) -> list[bytes]:

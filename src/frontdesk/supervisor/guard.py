@@ -2,8 +2,11 @@
 
 How danger is weighed. Each phrase of danger that stands in the text adds to it, unless it is negated or part of a
 figure of speech; a sign that it happens now adds; talk of the past, of what might be, of information, of appointments,
-of games and drills takes away. What reaches `FIRES` is an alarm. Each sentence is weighed by itself and the message as
-a whole, and the heaviest counts: "What are signs of a stroke? My father's face is drooping" fires by its second half.
+of games and drills takes away. Each sentence is weighed by itself and the message as a whole, and the heaviest counts:
+"What are signs of a stroke? My father's face is drooping" fires by its second half.
+
+Phrases miss what nobody foresaw, so a second judge reads the whole message: a small model that learnt how emergencies
+read (`likeness`). What both say together decides, so that each can outvote a weak word of the other.
 """
 
 import re
@@ -13,15 +16,28 @@ import msgspec
 
 from frontdesk.agents.models import TenantSettings
 from frontdesk.supervisor.lexicon import Hit, Lexicon, Phrase
+from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.models import Alarm, Stage
-from frontdesk.supervisor.words import COMMA, STOP, sentences, tokens
+from frontdesk.supervisor.words import COMMA, STOP, after_questions, asks, sentences, tokens
 
-FIRES = 1.0
+# What the likeness (log odds) and the phrases say together, and more where no phrase says anything.
+FIRES, FIRES_WITHOUT_PHRASE = 0.7, 2.0
+_OF_PHRASES = 2.0  # log odds of one phrase of danger
+_HEAVIEST = 1.5  # more weight of phrases counts no more
+_TELLING = (
+    5  # words without which likeness alone is no ground: "12:00", "the second floor", "3-5 people" answer a question
+)
+_SENTENCE = 3  # words that can say something by themselves
+_NAMED = 3  # words that a reason without phrases names
+
+# Of an emergency that no phrase names.
+UNNAMED = "unnamed"
 
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
 
 _SECOND_STRONG, _SECOND_WEAK = 0.5, 0.25
 _NOW = 0.5
+_TAKEN_BACK = 0.5  # "no chest pain": all danger in it negated or a figure of speech
 _TAKEN_AWAY = {"past": 0.8, "if": 0.5, "question": 0.5, "booking": 0.5, "unreal": 1.0, "mild": 0.4}
 _REACH_OF_NEGATION = 3  # words between a negation and what it negates
 _SPOKEN = 0.67  # share of the best language's known words that another language must know to be read too
@@ -39,8 +55,9 @@ class Weight(msgspec.Struct, frozen=True):
 class Guard:
     """Says whether a message is an emergency or an explicit wish for a human. Needs no provider and no database."""
 
-    def __init__(self, lexicons: Sequence[Lexicon]) -> None:
+    def __init__(self, lexicons: Sequence[Lexicon], likeness: Likeness) -> None:
         self._lexicons = tuple(lexicons)
+        self._likeness = likeness
 
     def check(self, text: str, settings: TenantSettings) -> Alarm | None:
         """The emergency in `text`, else the wish for a human in it, else None. Reads every language it knows."""
@@ -48,20 +65,37 @@ class Guard:
         if not words:
             return None
         lexicons = self._spoken(words)
-        best, language = Weight(), ""
-        for lexicon in lexicons:
-            weight = weigh(lexicon, lexicon.corrected(words))
-            if weight.danger > best.danger:
-                best, language = weight, lexicon.language
-        if best.danger >= FIRES:
-            return Alarm(Stage.EMERGENCY, best.kind, language, best.reason)
+        readings = [(lexicon, lexicon.corrected(words)) for lexicon in lexicons]
+        weights = [weigh(lexicon, said) for lexicon, said in readings]
+        best = heaviest(weights)
+        spoken, corrected = readings[weights.index(best)]
+        likeness = self._read(text, words, corrected)
+        together = likeness + _OF_PHRASES * min(best.danger, _HEAVIEST)
+        is_judged = best.danger > 0 or sum(word.isalpha() for word in words) >= _TELLING
+        if is_judged and together >= (FIRES if best.danger > 0 else FIRES_WITHOUT_PHRASE):
+            reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
+            return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason)
         return self._tenants_words(words, lexicons, settings) or _human(words, lexicons)
 
     def _spoken(self, words: list[str]) -> list[Lexicon]:
-        """The languages that the message may be in: those that know nearly as many of its words as the best."""
+        """The languages that the message may be in: those that know nearly as many of its words as the best, first."""
         known = [(lexicon.knows(words), lexicon) for lexicon in self._lexicons]
         most = max(count for count, _ in known)
-        return [lexicon for count, lexicon in known if count >= most * _SPOKEN]
+        ranked = sorted(known, key=lambda pair: -pair[0])
+        return [lexicon for count, lexicon in ranked if count >= most * _SPOKEN]
+
+    def _read(self, text: str, words: list[str], corrected: list[str]) -> float:
+        """The likeness of the whole or of what follows its last question: what was asked before does not hide it."""
+        whole = self._likeness.of(words, is_question=asks(text))
+        if corrected != words:
+            whole = max(whole, self._likeness.of(corrected, is_question=asks(text)))
+        after = tokens(after_questions(text))[:_LONGEST]
+        return max(whole, self._likeness.of(after, is_question=False)) if len(after) >= _SENTENCE else whole
+
+    def _named(self, words: list[str], lexicon: Lexicon) -> str:
+        """The words that make it read like an emergency, of those that the lexicon knows: no names, no numbers."""
+        known = [word for word in words if lexicon.knows([word])]
+        return f"reads like an emergency: {', '.join(self._likeness.heaviest(known, _NAMED))}"
 
     def _tenants_words(self, words: list[str], lexicons: list[Lexicon], settings: TenantSettings) -> Alarm | None:
         """One of the tenant's own phrases, unless it is negated."""
@@ -78,12 +112,20 @@ class Guard:
         return None
 
 
+def heaviest(weights: Iterable[Weight]) -> Weight:
+    """The most dangerous; where nothing is dangerous, what speaks most against it."""
+    found = sorted(weights, key=lambda weight: weight.danger)
+    if not found:
+        return Weight()
+    return found[-1] if found[-1].danger > 0 else found[0]
+
+
 def weigh(lexicon: Lexicon, words: list[str]) -> Weight:
     """The heaviest of the sentences of `words` and of the whole."""
     parts = sentences(words)
     if len(parts) > 1:
         parts.append([COMMA if word == STOP else word for word in words])
-    return max((_weigh(lexicon, part) for part in parts), key=lambda weight: weight.danger, default=Weight())
+    return heaviest(_weigh(lexicon, part) for part in parts)
 
 
 def _weigh(lexicon: Lexicon, words: list[str]) -> Weight:
@@ -100,7 +142,7 @@ def _weigh(lexicon: Lexicon, words: list[str]) -> Weight:
         and not _negated_within(words, hit, negations)
     ]
     if not hits:
-        return Weight()
+        return Weight(-_TAKEN_BACK)
     hits.sort(key=lambda hit: -hit.phrase.weight)
     danger, reasons = _danger(hits), [f"{hits[0].phrase.kind}: {_quote(words, hits[0])}"]
     if now := lexicon.found("now", words):

@@ -52,6 +52,17 @@ def tokens(text: str) -> list[str]:
     return found
 
 
+def asks(text: str) -> bool:
+    """Whether a question mark stands in `text`; `tokens` keeps only that a sentence ends there."""
+    return "?" in text or "؟" in text
+
+
+def after_questions(text: str) -> str:
+    """What stands behind the last question mark; empty without one."""
+    at = max(text.rfind("?"), text.rfind("؟"))
+    return text[at + 1 :] if at >= 0 else ""
+
+
 def sentences(words: list[str]) -> list[list[str]]:
     """`words` cut at each STOP; no empty sentence."""
     cut: list[list[str]] = [[]]
