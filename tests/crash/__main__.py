@@ -56,8 +56,8 @@ async def run(kills: int, seed: int) -> dict[str, Report]:
     await bells.stop()
     await vendor.stop()
     return {
-        "one server killed, its own embedded PostgreSQL": one,
-        "two servers killed in turn, one external PostgreSQL": two,
+        "one server, embedded PostgreSQL": one,
+        "two servers, one external PostgreSQL": two,
         "the external PostgreSQL stopped and killed, one server": gone,
     }
 
