@@ -139,7 +139,10 @@ async def test_nonsense_from_the_router_is_no_decision(desk: Desk, visitor: str)
 async def test_an_answer_is_streamed_with_citations_and_without_invented_markers(desk: Desk, visitor: str) -> None:
     desk.vendor.script(
         Reply(tool_calls=[ToolUse("search_documents", {"query": "visiting hours"})]),
-        Reply("You can visit from 14:00 to 16:00 [2]. Dragons may come at night [93]. Sundays until six [1]."),
+        Reply(
+            "You can visit from 14:00 to 16:00 [2]. Dragons may come at night [93]. Sundays until six [1].",
+            delay_s=0.05,  # what arrives together goes out together
+        ),
     )
     events = [event async for event in desk.served.stream(VISITING, user=visitor)]
     answer = events[-1].data

@@ -95,7 +95,7 @@ class Lexicon:
 
     def knows(self, words: Iterable[str]) -> int:
         """How many of `words` are of this language, as far as this lexicon can tell."""
-        return sum(word in self._known for word in words)
+        return sum(map(self._known.__contains__, words))
 
     def corrected(self, words: Sequence[str]) -> list[str]:
         """`words` with shorthand written out and misspelt words of danger put right; no other word is touched."""
@@ -199,18 +199,25 @@ class _Index:
     def __init__(self, phrases: list[Phrase]) -> None:
         self.phrases = phrases
         self._always = [n for n, phrase in enumerate(phrases) if not phrase.anchors]
-        self._by_anchor: dict[str, list[int]] = {}
+        self._by_word: dict[str, list[int]] = {}
+        self._by_beginning: dict[str, list[int]] = {}
         for n, phrase in enumerate(phrases):
             for anchor in phrase.anchors:
-                self._by_anchor.setdefault(anchor, []).append(n)
+                index = self._by_beginning if anchor.endswith("*") else self._by_word
+                index.setdefault(anchor.rstrip("*"), []).append(n)
+        self._lengths = sorted({len(beginning) for beginning in self._by_beginning})
 
     def hits(self, words: Sequence[str]) -> list[Hit]:
         text = f" {' '.join(words)} "
         numbers = set(self._always)
         for word in words:
-            numbers.update(self._by_anchor.get(word, ()))
-            for end in range(1, len(word) + 1):
-                numbers.update(self._by_anchor.get(word[:end] + "*", ()))
+            if found := self._by_word.get(word):
+                numbers.update(found)
+            for length in self._lengths:
+                if length > len(word):
+                    break
+                if found := self._by_beginning.get(word[:length]):
+                    numbers.update(found)
         return [hit for n in sorted(numbers) if (hit := _match(self.phrases[n], text)) is not None]
 
     def every_hit(self, words: Sequence[str]) -> list[Hit]:
