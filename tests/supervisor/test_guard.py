@@ -84,6 +84,7 @@ def test_a_negated_danger_does_not_hide_the_real_one(guard: Guard) -> None:
         "he keeps slumping over and I can't get him to answer me",
         "the room fills with smoke and my key broke off in the lock",
         "ihm läuft das Blut am Bein runter und das Handtuch ist schon durch",
+        "भाई छत की मुंडेर पर बैठा है और नीचे उतरने को तैयार नहीं",  # nearly every word has vowel signs
     ],
 )
 def test_what_no_phrase_names_is_noticed_by_how_it_reads(guard: Guard, message: str) -> None:

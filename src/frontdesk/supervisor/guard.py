@@ -21,7 +21,7 @@ from frontdesk.supervisor.models import Alarm, Stage
 from frontdesk.supervisor.words import COMMA, STOP, after_questions, asks, sentences, tokens
 
 # What the likeness (log odds) and the phrases say together, and more where no phrase says anything.
-FIRES, FIRES_WITHOUT_PHRASE = 0.7, 2.0
+FIRES, FIRES_WITHOUT_PHRASE = 0.5, 2.0
 _OF_PHRASES = 2.0  # log odds of one phrase of danger
 _HEAVIEST = 1.5  # more weight of phrases counts no more
 _TELLING = (
@@ -71,7 +71,7 @@ class Guard:
         spoken, corrected = readings[weights.index(best)]
         likeness = self._read(text, words, corrected)
         together = likeness + _OF_PHRASES * min(best.danger, _HEAVIEST)
-        is_judged = best.danger > 0 or sum(word.isalpha() for word in words) >= _TELLING
+        is_judged = best.danger > 0 or sum(word[0].isalpha() for word in words) >= _TELLING
         if is_judged and together >= (FIRES if best.danger > 0 else FIRES_WITHOUT_PHRASE):
             reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
             return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason)
