@@ -183,7 +183,7 @@ async def slow_vendor() -> AsyncIterator[Vendor]:
     def reply(request: VendorRequest) -> Reply:
         if request.output_schema is not None:
             return Reply(json.dumps({"kind": "single", "agents": ["general_info"]}))
-        return Reply(stream_chunks=WORDS, delay_s=0.05)
+        return Reply("".join(WORDS), stream_chunks=WORDS, delay_s=0.05)
 
     vendor = Vendor()
     vendor.responder = reply
