@@ -1,12 +1,17 @@
-"""Which pages of other sites may change something."""
+"""Which pages of other sites may change something, and that they can read what went wrong."""
 
 import httpx
 import pytest
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from frontdesk.core.clock import SystemClock
+from frontdesk.core.errors import Invalid
+from frontdesk.server.app import build_app
 from frontdesk.server.errors import ErrorRenderer
+from frontdesk.server.health import Health
 from frontdesk.server.middleware import Surroundings
 from frontdesk.telemetry.metrics import Metrics
 
@@ -30,3 +35,21 @@ async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], ori
         assert (await client.post("/chat", headers=headers)).status_code == status
         assert (await client.delete("/session", headers=headers)).status_code == status
         assert (await client.get("/", headers=headers)).status_code == 200
+
+
+async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -> None:
+    router, metrics = APIRouter(), Metrics(CollectorRegistry())
+
+    @router.post("/chat")
+    async def post_chat(request: Request) -> Response:
+        raise Invalid("message: is required.")
+
+    async def refresh() -> None:
+        return None
+
+    errors, origin = ErrorRenderer(SystemClock(), hide_details=False), "https://shop.example"
+    app = build_app([router], errors, metrics, Health({}, {}), refresh, (origin,), ())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        refused = await client.post("/chat", headers={"origin": origin})
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "VALIDATION_FAILED")
+    assert refused.headers["access-control-allow-origin"] == origin

@@ -78,7 +78,7 @@ def build_app(
     app.include_router(docs.build_router(lambda: _openapi(app)))
     errors.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change the schema
-    inner: ASGIApp = ShortCut(app, [route for router in routers for route in router.routes])
+    inner: ASGIApp = ShortCut(app, [route for router in routers for route in router.routes], errors)
     if cors_origins:
         inner = CORSMiddleware(
             inner,
@@ -94,8 +94,9 @@ class ShortCut:
     """Brings messages to their endpoints past FastAPI's layers: these read the request themselves, so that nothing is
     left for it to do but to describe them in OpenAPI. Everything else goes on to `app`."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], errors: ErrorRenderer) -> None:
         self._app = app
+        self._errors = errors
         self._routes = [route for route in routes if isinstance(route, APIRoute) and route.name in MESSAGE_ROUTES]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +104,10 @@ class ShortCut:
             for route in self._routes:
                 if found := route.path_regex.match(scope["path"]):
                     scope["route"] = route
-                    response = await route.endpoint(request=Request(scope, receive, send), **found.groupdict())
+                    try:
+                        response = await route.endpoint(request=Request(scope, receive, send), **found.groupdict())
+                    except FrontdeskError as error:
+                        response = self._errors.response(error, scope["state"]["correlation_id"])
                     await response(scope, receive, send)
                     return
         await self._app(scope, receive, send)

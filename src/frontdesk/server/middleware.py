@@ -71,12 +71,10 @@ class Surroundings:
                 await self._errors.response(refused, correlation_id)(scope, receive, answer)
         except ClientDisconnect:
             pass  # gone before its request was whole: there is nobody to answer
-        except Exception as error:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
-            foreseen = error if isinstance(error, FrontdeskError) else None
-            if foreseen is None:
-                log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
+        except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
+            log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
             if not status:
-                response = self._errors.response(foreseen or unforeseen(), correlation_id)
+                response = self._errors.response(unforeseen(), correlation_id)
                 await response(scope, receive, answer)
             elif not is_answered:
                 raise  # too late for an answer: the connection is cut, and the client sees that
