@@ -20,7 +20,7 @@ serve: $(VENV)/.runtime ## set everything up, start, print the address (FRONTDES
 test: $(VENV)/.dev ## set everything up, run every check and every test
 	@$(MAKE) --no-print-directory check
 	@scripts/test-servers
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=xml:.coverage.xml
+	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=xml:.coverage.xml
 
 check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 	@echo "frontdesk: checking style, types and floors"
