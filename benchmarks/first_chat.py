@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any  # results are JSON
 
 import psutil
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import servers
 from benchmarks.machine import machine
 from benchmarks.processes import NotStarted, clean_environment, free_port, pss_mib, rss_mib, stop, wait_until_ready
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 
 REPOSITORY = Path(__file__).parents[1]
 QUESTION = "When are visiting hours?"
@@ -120,9 +120,7 @@ def main() -> None:
     given, where = parser.parse_args(), machine()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frontdesk-first-")))
-        progress = stack.enter_context(
-            Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True)
-        )
+        progress = stack.enter_context(Steps(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()))
         doing = progress.add_task("git clone", total=None)
         clone, data = folder / "frontdesk", folder / "data"
         steps: dict[str, float] = {}

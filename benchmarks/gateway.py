@@ -17,14 +17,13 @@ import aiohttp
 import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
-from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.load import percentile
 from benchmarks.machine import machine
 from benchmarks.postgres import postgres
 from benchmarks.processes import NotStarted
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 from frontdesk.core.clock import SystemClock
 from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
@@ -87,7 +86,7 @@ async def main() -> None:
     given, where = parser.parse_args(), machine()
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place:
         folder = Path(place)
-        with servers.model(folder) as model, Progress(transient=True) as progress:
+        with servers.model(folder) as model, Steps() as progress:
             async with askers(model.url) as (direct, ours):
                 plain = await plain_calls({"direct": direct.plain, "gateway": ours.plain}, given, progress)
                 streamed = await streams({"direct": direct.streamed, "gateway": ours.streamed}, given, progress)
@@ -110,7 +109,7 @@ async def askers(url: str) -> AsyncIterator[tuple[Direct, Ours]]:
         yield Direct(http, url, {}), Ours(gateway)
 
 
-async def plain_calls(asks: dict[str, Ask], given: Any, progress: Progress) -> dict[str, dict[str, float]]:
+async def plain_calls(asks: dict[str, Ask], given: Any, progress: Steps) -> dict[str, dict[str, float]]:
     """In turns, so that the machine's other load falls on all alike."""
     each = given.calls // given.repeat
     step = progress.add_task(f"plain calls: {', '.join(asks)}", total=given.repeat)
@@ -124,7 +123,7 @@ async def plain_calls(asks: dict[str, Ask], given: Any, progress: Progress) -> d
     return medians(found)
 
 
-async def streams(asks: dict[str, Ask], given: Any, progress: Progress) -> dict[str, dict[str, dict[str, float]]]:
+async def streams(asks: dict[str, Ask], given: Any, progress: Steps) -> dict[str, dict[str, dict[str, float]]]:
     """By the answer's length in tokens: a cost per token that grows with it would show here."""
     results = {}
     for length in LENGTHS:
@@ -161,7 +160,7 @@ def medians(found: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, flo
     }
 
 
-async def beside_floor(folder: Path, model_url: str, given: Any, progress: Progress) -> dict[str, Any]:
+async def beside_floor(folder: Path, model_url: str, given: Any, progress: Steps) -> dict[str, Any]:
     """The bare proxy, asked by the same client as the model itself."""
     try:
         with postgres(folder / "postgres") as database, servers.floor("floor", folder, database.url, model_url) as at:

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 import uvloop
-from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.filling import copy_conversation, lengthen_conversation, settle
@@ -24,7 +23,7 @@ from benchmarks.load import Load, Plan, load
 from benchmarks.machine import machine
 from benchmarks.mock_llm import LAST_WORD
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 from benchmarks.servers import TENANTS, Running
 
 MESSAGE = "Hello, could you have a look at A-1001 for me please, note TURN"
@@ -102,7 +101,7 @@ async def main() -> None:
     rounds: dict[str, dict[str, list[Load]]] = {kind: {size.name: [] for size in sizes} for kind in (NEW, LONG)}
     rows: dict[str, dict[str, int]] = {}
     filled_s: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Progress(transient=True) as progress:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Steps() as progress:
         folder = Path(place)
         steps = progress.add_task("growth", total=2 + given.repeat * 4)
         with postgres(folder / "postgres") as database, servers.model(folder) as model, ExitStack() as stack:

@@ -7,12 +7,14 @@ tokens of that while are what is counted. A token is the moment at which the mod
 
 import asyncio
 import re
-import subprocess
 import sys
 import time
 import urllib.parse
 import uuid
 from array import array
+from collections import deque
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any  # httptools is untyped
 
@@ -24,6 +26,7 @@ from benchmarks.load import percentile
 from benchmarks.processes import cpu_seconds, rss_mib
 
 REPOSITORY = Path(__file__).parents[1]
+TOLD_EVERY_S = 5
 _STAMP = re.compile(rb" (\d{9,18})")
 
 
@@ -37,6 +40,7 @@ class Crowd(msgspec.Struct, frozen=True):
     tokens: int  # of each answer
     opened_a_s: float
     together_s: float
+    within_s: float  # what has not begun, or not ended, within as long is lost
     pids: dict[str, int]
     headers: dict[str, str] = {}
 
@@ -45,6 +49,7 @@ class Heard(msgspec.Struct, frozen=True):
     """Times in ms. Gaps and delays are those of the time in which all streams were open."""
 
     streams: int
+    open: int  # at the end of what is counted: fewer than `streams` when some were refused, or ended before
     lost: int  # without all their tokens or without their end
     first_loss: str | None
     tokens: int
@@ -62,20 +67,36 @@ class Heard(msgspec.Struct, frozen=True):
     mib_open: float
 
 
-def listen(crowd: Crowd) -> Heard:
-    """Listens in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.listeners"], input=msgspec.json.encode(crowd), cwd=REPOSITORY,
-        stdout=subprocess.PIPE, timeout=900, check=True,
+async def listen(crowd: Crowd, tell: Callable[[str], None]) -> Heard:
+    """Listens in a process of its own. `tell`: how far it is, every few seconds. Raises RuntimeError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.listeners", cwd=REPOSITORY,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    return msgspec.json.decode(done.stdout, type=Heard)
+    assert process.stdin and process.stdout and process.stderr
+    said: deque[str] = deque(maxlen=20)
+    try:
+        process.stdin.write(msgspec.json.encode(crowd))
+        process.stdin.close()
+        async for line in process.stderr:
+            said.append(line.decode(errors="replace").rstrip())
+            tell(said[-1])
+        heard = await process.stdout.read()
+        if await process.wait():
+            raise RuntimeError("the listeners failed:\n" + "\n".join(said))
+        return msgspec.json.decode(heard, type=Heard)
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 class Tally:
-    """What all streams heard. `is_counting`: all of them are open."""
+    """What all streams heard. `is_counting`: all of them are open. `faults`: of those that have ended."""
 
     def __init__(self) -> None:
         self.is_counting = False
+        self.faults: list[str | None] = []
+        self.ended = 0  # of those that had begun
         self.firsts = array("d")
         self.gaps = array("d")
         self.delays = array("d")
@@ -154,33 +175,47 @@ async def run(crowd: Crowd) -> Heard:
     last, server = crowd.last.encode(), next(iter(crowd.pids.values()))
     mib_before = rss_mib(server)
 
-    async def one(number: int) -> str | None:
+    async def one(number: int) -> None:
         await asyncio.sleep(number / crowd.opened_a_s)
         body = crowd.body.replace("KEY", str(uuid.uuid4()))
         request = f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
-        _, stream = await loop.create_connection(lambda: Stream(request, last, tally), url.hostname, url.port)
-        return stream.fault(await stream.ended, crowd.tokens)
+        try:
+            _, stream = await loop.create_connection(lambda: Stream(request, last, tally), url.hostname, url.port)
+            tally.faults.append(stream.fault(await stream.ended, crowd.tokens))
+            tally.ended += stream.tokens > 0
+        except OSError as error:
+            tally.faults.append(f"no connection: {error}")
 
-    async def together() -> tuple[float, float, dict[str, float]]:
-        while len(tally.firsts) < crowd.streams:
+    async def until(is_so: Callable[[], bool]) -> None:
+        """Or until it takes too long."""
+        begun_s = time.monotonic()
+        for number in count(1):
+            if is_so() or time.monotonic() - begun_s > crowd.within_s:
+                return
             await asyncio.sleep(0.1)
-        began, before = time.monotonic(), {name: cpu_seconds(pid) for name, pid in crowd.pids.items()}
-        tally.is_counting = True
-        await asyncio.sleep(crowd.together_s)
-        tally.is_counting = False
-        used = {name: cpu_seconds(pid) - before[name] for name, pid in crowd.pids.items()}
-        return time.monotonic() - began, rss_mib(server), used
+            if number % (TOLD_EVERY_S * 10) == 0:
+                lost = sum(1 for fault in tally.faults if fault)
+                told = f"{len(tally.firsts)} of {crowd.streams} began, {len(tally.faults)} ended, {lost} lost"
+                print(told, file=sys.stderr, flush=True)
 
-    async with asyncio.TaskGroup() as group:
-        counted = group.create_task(together())
-        streams = [group.create_task(one(number)) for number in range(crowd.streams)]
-        faults = [fault for stream in streams if (fault := await stream)]
-        if not counted.done() and len(tally.firsts) < crowd.streams:
-            raise RuntimeError(f"{len(faults)} streams never began: {faults[:1]}")
-    window_s, mib_open, cpu_s = counted.result()
+    streams = [loop.create_task(one(number)) for number in range(crowd.streams)]
+    await until(lambda: len(tally.firsts) + sum(1 for fault in tally.faults if fault) >= crowd.streams)
+    began, before = time.monotonic(), {name: cpu_seconds(pid) for name, pid in crowd.pids.items()}
+    tally.is_counting = True
+    await asyncio.sleep(crowd.together_s)
+    tally.is_counting = False
+    cpu_s = {name: cpu_seconds(pid) - before[name] for name, pid in crowd.pids.items()}
+    window_s, mib_open = time.monotonic() - began, rss_mib(server)
+    still_open = len(tally.firsts) - tally.ended
+    await until(lambda: len(tally.faults) >= crowd.streams)
+    faults = [fault for fault in tally.faults if fault]
+    faults += [f"not ended in {crowd.within_s:.0f} s"] * sum(1 for stream in streams if not stream.done())
+    if not tally.gaps:
+        raise RuntimeError(f"nothing was heard; {len(faults)} streams were lost: {faults[:1]}")
     gaps, delays, firsts = list(tally.gaps), list(tally.delays), list(tally.firsts)
     return Heard(
         streams=crowd.streams,
+        open=still_open,
         lost=len(faults),
         first_loss=faults[0] if faults else None,
         tokens=tally.tokens,

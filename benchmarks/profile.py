@@ -11,13 +11,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from rich.progress import Progress
-
 from benchmarks import servers
 from benchmarks.load import Load
 from benchmarks.machine import machine
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 from benchmarks.servers import Running
 from benchmarks.turn import OURS, SCENARIOS, measure, server
 
@@ -30,18 +28,18 @@ _LIBRARY = re.compile(r"\((?:.*/)?site-packages/([\w-]+)|\(([A-Za-z_]\w*)[/.]")
 async def main() -> None:
     given, where = arguments("profile", __doc__ or "").parse_args(), machine()
     scenario = next(each for each in SCENARIOS if each.name == "c32")
-    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Progress(transient=True) as progress:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Steps() as progress:
         folder = Path(place)
-        step = progress.add_task("profile", total=3)
+        step = progress.add_task("warming up", total=3)
         with postgres(folder / "postgres") as database, servers.model(folder) as model:
             url = await database.make("bench")
             with server(OURS, folder, database, url, model) as at:
                 await measure(OURS, scenario, at, database, model, 0.3)  # warm
-                progress.advance(step)
+                progress.update(step, advance=1, description="measured")
                 before = threads_s(at.pid)
                 load = (await measure(OURS, scenario, at, database, model, 1.0)).load
                 spent = {thread: seconds - before.get(thread, 0.0) for thread, seconds in threads_s(at.pid).items()}
-                progress.advance(step)
+                progress.update(step, advance=1, description="sampled")
                 rooms, libraries = await sampled(folder, at, database, model)
                 progress.advance(step)
     loop_ms = spent[at.pid] / load.all_turns * 1e3

@@ -4,8 +4,12 @@ import argparse
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any  # rich's fields
+
+from rich.progress import Progress, ProgressColumn, TaskID
 
 from benchmarks.machine import sentence
 
@@ -18,6 +22,31 @@ def arguments(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="JSON; Markdown comes beside it")
     return parser
+
+
+class Steps(Progress):
+    """A bar where there is a terminal, else a line for each step: a log shows how far a run is too."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        super().__init__(*columns, transient=True)
+        self._began = time.monotonic()
+
+    def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
+        task_id = super().add_task(description, *args, **fields)
+        self._tell(task_id)
+        return task_id
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        super().update(task_id, **fields)
+        if "description" in fields:
+            self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        if self.console.is_terminal:
+            return
+        task = self.tasks[task_id]
+        done = f"{task.completed:.0f}/{task.total:.0f}  " if task.total else ""
+        print(f"{time.monotonic() - self._began:4.0f} s  {done}{task.description}", file=sys.stderr, flush=True)
 
 
 def write(

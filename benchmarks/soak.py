@@ -15,7 +15,6 @@ import httpx
 import msgspec
 import psutil
 import uvloop
-from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.load import Load, Plan, load
@@ -23,7 +22,7 @@ from benchmarks.machine import machine
 from benchmarks.mock_llm import LAST_WORD
 from benchmarks.postgres import Postgres, postgres
 from benchmarks.processes import private_mib, rss_mib
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 from benchmarks.servers import TENANTS, Running
 
 CONVERSATIONS, TURNS, AT_ONCE = 10_000, 10, 20
@@ -31,6 +30,7 @@ PARTS = 20
 WARM_UP = 6  # parts
 REST_S = 3.0  # after a part: readers of the log catch up, the kernel closes what was closed
 PART_WITHIN_S = 3600.0
+COUNTED = ("files", "threads", "tasks", "connections")
 DATABASE = "bench_soak"
 MESSAGE = "Hello, could you have a look at A-1001 for me please, note KEY-TURN"
 
@@ -54,7 +54,7 @@ async def main() -> None:
     each = max(1, round(CONVERSATIONS * given.scale / PARTS / AT_ONCE))
     samples: list[Sample] = []
     loads: list[Load] = []
-    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Progress(transient=True) as progress:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Steps() as progress:
         folder = Path(place)
         steps = progress.add_task("soak", total=PARTS)
         with postgres(folder / "postgres") as database, servers.model(folder) as model:
@@ -79,6 +79,7 @@ async def main() -> None:
         "scale": given.scale, "at_once": AT_ONCE, "turns": samples[-1].turns,
         "errors": sum(load.errors for load in loads), "turns_per_s": statistics.median(x.turns_per_s for x in loads),
         "mib_a_10000_turns": {name: slope(counted, name) for name in ("server_mib", "postgres_mib")},
+        "gained": {name: getattr(counted[-1], name) - getattr(counted[0], name) for name in COUNTED},
         "samples": msgspec.to_builtins(samples),
     }  # fmt: skip
     write("soak", given.out, where, results, "Memory over many conversations", report(results, counted))

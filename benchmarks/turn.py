@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any  # results are JSON
 
 import msgspec
-from rich.progress import Progress
 
 from benchmarks import servers
 from benchmarks.load import Load, Plan, load
@@ -23,7 +22,7 @@ from benchmarks.machine import machine
 from benchmarks.mock_llm import LAST_WORD
 from benchmarks.postgres import Postgres, postgres
 from benchmarks.processes import NotStarted, rss_mib
-from benchmarks.report import arguments, table, write
+from benchmarks.report import Steps, arguments, table, write
 from benchmarks.servers import TENANTS, Running
 from frontdesk.embedding.minilm import MiniLM
 
@@ -115,7 +114,7 @@ async def main() -> None:
     names, missing, idle = given.servers, dict[str, str](), dict[str, float]()
     rounds: dict[str, dict[str, list[Round]]] = {name: {scenario.name: [] for scenario in SCENARIOS} for name in names}
     facts: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Progress(transient=True) as progress:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Steps() as progress:
         folder = Path(place)
         steps = progress.add_task("turn", total=given.repeat * len(names) * len(SCENARIOS))
         with postgres(folder / "postgres") as database, servers.model(folder) as model:
