@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
+from tests.conftest import as_application
 
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
@@ -198,6 +199,40 @@ async def test_a_follower_hears_of_what_another_process_writes(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert event.payload == {"n": 7}
+
+
+async def test_a_process_that_writes_nothing_hears_others_again_after_its_connection_was_lost(
+    database: Database, database_url: str
+) -> None:
+    listener = await Database.connect(as_application(database_url), max_connections=2)
+    owner = await asyncpg.connect(database_url)
+    here, there = Wakeups(listener, notify=True), Wakeups(database, notify=True)
+    tasks = [asyncio.create_task(each.run()) for each in (here, there)]
+
+    async def is_heard() -> None:
+        seen = here.elsewhere.count
+        while here.elsewhere.count == seen:
+            there.wake()
+            await asyncio.sleep(0.1)
+
+    try:
+        async with asyncio.timeout(30):
+            await is_heard()
+            await owner.execute(
+                """
+                SELECT pg_terminate_backend(pid, 5000)
+                  FROM pg_stat_activity
+                 WHERE application_name = 'frontdesk'
+                   AND datname = current_database()
+                """
+            )
+            await is_heard()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await owner.close()
+        await listener.close()
 
 
 async def test_read_events_are_pruned_and_unread_ones_stay(

@@ -130,20 +130,28 @@ class Database:
                 return rows
 
     @asynccontextmanager
-    async def listening(self, channel: str, on_notice: Callable[[str], None]) -> AsyncIterator[Any]:
-        """A connection that listens on `channel` while the context lasts; `on_notice` gets what others send there."""
+    async def listening(
+        self, channel: str, on_notice: Callable[[], None], on_loss: Callable[[], None]
+    ) -> AsyncIterator[Any]:
+        """A connection that listens on `channel` while the context lasts; `on_notice` is told of what others send there,
+        `on_loss` of the connection's end: who only waits would not learn of it."""
 
-        def heard(own: Any, pid: int, _channel: str, payload: str) -> None:
+        def heard(own: Any, pid: int, _channel: str, _payload: str) -> None:
             if pid != own.get_server_pid():
-                on_notice(payload)
+                on_notice()
+
+        def lost(_own: Any) -> None:
+            on_loss()
 
         with _translated():
             async with self._connection() as connection:
-                await connection.add_listener(channel, heard)
+                connection.add_termination_listener(lost)
                 try:
+                    await connection.add_listener(channel, heard)
                     yield connection
                 finally:
                     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                        connection.remove_termination_listener(lost)
                         await connection.remove_listener(channel, heard)
 
     async def ping(self) -> None:
@@ -191,7 +199,7 @@ class Database:
         except BaseException:
             await self._pool.release(connection)  # which waits until a cancelled statement has really ended
             raise
-        if self._waiting or len(self._at_hand) >= AT_HAND or connection.is_closed():
+        if self._waiting or len(self._at_hand) >= AT_HAND or _is_lost(connection):
             await self._pool.release(connection)
         else:
             self._at_hand.append(connection)
@@ -199,7 +207,7 @@ class Database:
     async def _take(self) -> Any:
         while self._at_hand:
             connection = self._at_hand.pop()
-            if not connection.is_closed():
+            if not _is_lost(connection):
                 return connection
             await self._pool.release(connection)
         self._waiting += 1
@@ -207,6 +215,13 @@ class Database:
             return await self._pool.acquire(timeout=10.0)
         finally:
             self._waiting -= 1
+
+
+def _is_lost(connection: Any) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # its pool has heard of the loss already, and taken its place back
+        return True
 
 
 async def _roll_back(connection: Any) -> None:

@@ -63,7 +63,9 @@ class Wakeups:
         """Tells other processes and hears them. Runs until cancelled; without `notify` there is nobody to tell."""
         while self._notify:
             try:
-                async with self._db.listening(CHANNEL, lambda _payload: self._heard()) as connection:
+                # One that is lost is found out by writing to it.
+                async with self._db.listening(CHANNEL, self._heard, on_loss=self._written.set) as connection:
+                    self._heard()  # what others wrote while nobody listened
                     while True:
                         await self._written.wait()
                         await asyncio.sleep(COALESCE_S)
