@@ -76,6 +76,7 @@ class Worker:
         self._is_open = True
         # Rows of the ledger that the database was not there for.
         self._owed: deque[tuple[UUID, LedgerRow]] = deque(maxlen=OWED_AT_MOST)
+        self._paying = asyncio.Lock()
 
     def start(self, turn: TurnInput, is_heard: bool = False) -> bool:
         """Runs a turn that this worker has claimed. False when it is stopping: recovery takes the turn then."""
@@ -97,6 +98,7 @@ class Worker:
         """Keeps leases and takes over abandoned turns. Until cancelled; `stop` comes first."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_leases())
+            group.create_task(self._keep_paying())
             group.create_task(self._recover())
 
     async def stop(self, within_s: float) -> None:
@@ -115,12 +117,17 @@ class Worker:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            await self._pay_owed()
             if not (held := list(self._running)):
                 continue
             with suppress(DatabaseUnavailable):
                 # A turn that is not ours any more is found out where it matters: before a side effect, and at its end.
                 await self._store.extend(self._worker_id, held, self._lease_s)
+
+    async def _keep_paying(self) -> None:
+        """Beside the leases and not between them: after an hour without a database the ledger is long."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            await self._pay_owed()
 
     async def _recover(self) -> None:
         while True:
@@ -188,7 +195,10 @@ class Worker:
         slug = tenant.slug if tenant else "unknown"
         try:
             return await self._complete(turn, live, slug, draft, rows, duration_ms, begun)
-        except (TurnLost, DatabaseUnavailable):
+        except TurnLost:
+            raise
+        except (DatabaseUnavailable, asyncio.CancelledError):  # kept or not, nobody knows: twice is as once
+            await self._keep_rows(turn, rows)
             raise
         except Exception:  # an answer that can't be kept would be made again and again: its turn ends without one
             log.exception("turn.unkeepable", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
@@ -217,14 +227,15 @@ class Worker:
 
     async def _pay_owed(self) -> None:
         with suppress(DatabaseUnavailable):
-            while self._owed:
-                tenant_id, row = self._owed[0]
-                try:
-                    async with self._db.scope(tenant_id) as scope:
-                        await insert_calls(scope, [row])
-                except asyncpg.DataError as error:  # one that can't be written must not keep leases from being kept
-                    log.error("ledger.unwritable", tenant_id=str(tenant_id), error=type(error).__name__)
-                self._owed.popleft()
+            async with self._paying:  # turns end together, and the first row is one row
+                while self._owed:
+                    tenant_id, row = self._owed[0]
+                    try:
+                        async with self._db.scope(tenant_id) as scope:
+                            await insert_calls(scope, [row])
+                    except asyncpg.DataError as error:  # one that can't be written must not keep the others waiting
+                        log.error("ledger.unwritable", tenant_id=str(tenant_id), error=type(error).__name__)
+                    self._owed.popleft()
 
     async def _complete(
         self,
