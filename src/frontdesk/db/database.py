@@ -133,7 +133,7 @@ class Database:
     async def listening(
         self, channel: str, on_notice: Callable[[], None], on_loss: Callable[[], None]
     ) -> AsyncIterator[Any]:
-        """A connection that listens on `channel` while the context lasts; `on_notice` is told of what others send there,
+        """A connection that listens on `channel` while the context lasts. `on_notice` is told of what others send,
         `on_loss` of the connection's end: who only waits would not learn of it."""
 
         def heard(own: Any, pid: int, _channel: str, _payload: str) -> None:
