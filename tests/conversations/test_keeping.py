@@ -12,6 +12,8 @@ from tests.vendors.server import Vendor
 
 from frontdesk.conversations import texts
 from frontdesk.core.errors import SessionExpired
+from frontdesk.db import keys
+from frontdesk.db.cipher import key_id
 
 OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 ANEW = texts.ANEW["en"]
@@ -102,6 +104,7 @@ async def test_keys_are_rotated_without_losing_a_word_and_a_lost_key_is_said(des
             "hello",
             "hello again",
         ]
+        assert await keys.forget(rotated.services.database, key_id(base64.b64decode(OLD)))
     async with room(desk, database_url, FRONTDESK_ENCRYPTION_KEYS=NEW) as without:
         history = await without.messages(conversation)
         assert ["damaged" in message.body.metadata for message in history] == [True, True, False, False]

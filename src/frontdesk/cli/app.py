@@ -18,6 +18,7 @@ from frontdesk.cli.explain import explain as tell_why
 from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
+from frontdesk.db import keys
 from frontdesk.server.database import opened
 from frontdesk.server.doctor import examine
 from frontdesk.server.serve import serve as serve_until_stopped
@@ -148,6 +149,29 @@ def doctor(config: Config = None, data: Data = None) -> None:
         print(f"{'ok  ' if finding.is_fine else 'FAIL'} {finding.what}: {finding.detail}")
     if not all(finding.is_fine for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def forget_key(
+    key_id: Annotated[str, typer.Argument(help="of a key that is lost for good, as the refused start names it")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Let servers start without a key again; what it sealed stays, and stays closed until the key is back."""
+
+    try:
+        wanted = bytes.fromhex(key_id)
+    except ValueError as error:
+        raise typer.BadParameter("eight hexadecimal digits name a key") from error
+
+    async def run() -> bool:
+        async with opened(settings_of(config, data=data), say, alone=False) as open_database:
+            return await keys.forget(open_database.database, wanted)
+
+    if not asyncio.run(run()):
+        say(f"error: no text is known to be sealed with a key {key_id}.")
+        raise typer.Exit(1)
+    say(f"Servers start without the key {key_id} now.")
 
 
 @app.command()

@@ -35,8 +35,8 @@ class Cipher:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """`keys`: 32 bytes each, at least one."""
-        self._keys = {_key_id(key): AESGCM(key) for key in keys}
-        self._first = _key_id(keys[0])
+        self._keys = {key_id(key): AESGCM(key) for key in keys}
+        self._first = key_id(keys[0])
 
     def seal(self, tenant_id: UUID, text: bytes) -> bytes:
         nonce = os.urandom(12)
@@ -53,7 +53,8 @@ class Cipher:
             raise DecryptFailed("A stored text is damaged.") from error
 
 
-def _key_id(key: bytes) -> bytes:
+def key_id(key: bytes) -> bytes:
+    """Four bytes that name the key and tell nothing of it."""
     return hashlib.sha256(key).digest()[:4]
 
 
@@ -73,20 +74,20 @@ def parse_keys(text: str, origin: str) -> list[bytes]:
     return keys
 
 
-def key_file(path: Path) -> list[bytes]:
-    """The keys in the file; a new file with one new key, readable by its owner alone, if there is none.
-
-    Raises SettingsError when others may read it.
-    """
+def read_key_file(path: Path) -> list[bytes]:
+    """The keys in the file, none where there is no file. Raises SettingsError, also when others may read it."""
     if not path.exists():
-        _write_new_key(path)
+        return []
     if path.stat().st_mode & 0o077:
         raise SettingsError(f"{path}: others may read the key file. Run: chmod 600 {path}")
     return parse_keys(path.read_text(), str(path))
 
 
-def _write_new_key(path: Path) -> None:
-    """Whole or not at all: written beside, then linked, which fails when another process was first."""
+def new_key_file(path: Path) -> None:
+    """A new file with one new key, readable by its owner alone; one that is there stays.
+
+    Whole or not at all: written beside, then linked, which fails when another process was first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".keys-") as file:  # mode 600
         file.write(base64.b64encode(os.urandom(32)).decode() + "\n")

@@ -13,6 +13,7 @@ FUNCTIONS_VERSION = 2
 FUNCTIONS = tuple(
     Path(__file__).parents[1] / path
     for path in (
+        "db/keys.sql",
         "tenants/tenants.sql",
         "events/outbox.sql",
         "conversations/turns.sql",

@@ -14,6 +14,7 @@ from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings
 from frontdesk.embedding.minilm import MiniLM
 from frontdesk.llm.check import check_providers
+from frontdesk.server import sealing
 from frontdesk.server.database import opened
 from frontdesk.server.folders import tenant_folders
 from frontdesk.server.providers import LOCAL, build_providers
@@ -36,7 +37,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _port(settings),
     ]
     findings.append(await _found("tenant folders", lambda: _folders(settings)))
-    findings.append(await _found("database", lambda: _database(settings)))
+    findings.extend(await _database(settings))
     findings.append(await _found("embedding model", lambda: _model(settings)))
     findings.extend(await _providers(settings))
     return findings
@@ -71,11 +72,18 @@ async def _folders(settings: Settings) -> str:
     return ", ".join(tenant_folders(settings)) or "none"
 
 
-async def _database(settings: Settings) -> str:
-    async with opened(settings, lambda _line: None, alone=False) as open_database:
-        [row] = await open_database.database.call("SELECT split_part(version(), ' ', 2) AS version")
-        kind = "embedded" if open_database.embedded else "external"
-        return f"{kind} PostgreSQL {row['version']}, schema up to date"
+async def _database(settings: Settings) -> list[Finding]:
+    """Of the database and, where it opens, of the keys that it asks for."""
+    try:
+        async with opened(settings, lambda _line: None, alone=False) as open_database:
+            [row] = await open_database.database.call("SELECT split_part(version(), ' ', 2) AS version")
+            kind = "embedded" if open_database.embedded else "external"
+            return [
+                Finding("database", True, f"{kind} PostgreSQL {row['version']}, schema up to date"),
+                await _found("encryption keys", lambda: sealing.examined(settings, open_database.database)),
+            ]
+    except FrontdeskError as error:
+        return [Finding("database", False, error.detail)]
 
 
 async def _model(settings: Settings) -> str:

@@ -29,7 +29,7 @@ from frontdesk.core.clock import SystemClock
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database
-from frontdesk.db.cipher import Cipher, key_file, parse_keys
+from frontdesk.db.cipher import Cipher
 from frontdesk.db.embedded import EmbeddedServer
 from frontdesk.embedding.minilm import MiniLM
 from frontdesk.embedding.types import Embedder
@@ -41,6 +41,7 @@ from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
+from frontdesk.server import sealing
 from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
@@ -119,7 +120,7 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
         stack.push_async_callback(_settled, reading)
         open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
         database, embedded = open_database.database, open_database.embedded
-        cipher = Cipher(_keys(settings))
+        cipher = await sealing.cipher(settings, database)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         http = await stack.enter_async_context(_http_client())
@@ -257,12 +258,6 @@ def _http_client() -> aiohttp.ClientSession:
 def _read_languages() -> tuple[Guard, Languages]:
     """Half a second of reading, beside the start of the database."""
     return Guard(load_lexicons(), Likeness.load()), Languages()
-
-
-def _keys(settings: Settings) -> list[bytes]:
-    if settings.encryption_keys is not None:
-        return parse_keys(settings.encryption_keys.get_secret_value(), "FRONTDESK_ENCRYPTION_KEYS")
-    return key_file(settings.data / "keys")
 
 
 def _toolbox(
