@@ -257,25 +257,16 @@ class ConversationStore:
         """Ends the turn, if it is still this worker's. With `lease_s` > 0 the lane's next turn is claimed along."""
         sealed, tenant_id = self._sealed, turn.tenant_id
         steps = [
-            {
-                "place": place,
-                "number": step.number,
-                "agent": step.agent,
-                "kind": step.kind,
-                "name": step.name,
-                "status": step.status,
-                "key": step.key,
-                "duration_ms": step.duration_ms,
-            }
-            for place, step in enumerate(ending.steps, start=1)
-        ]
-        events = [
-            {"place": place, "event_id": new_id(), "topic": topic, "type": type_}
-            for place, (topic, type_, _) in enumerate(ending.events, start=1)
-        ]
+            (
+                step.number, step.agent, step.kind, step.name, step.status, sealed.json(tenant_id, step.input),
+                sealed.json(tenant_id, step.output), step.key, step.duration_ms,
+            )
+            for step in ending.steps
+        ]  # fmt: skip
         [row] = await self._db.call(
             _COMPLETE,
             tenant_id,
+            turn.conversation_id,
             turn.turn_id,
             worker,
             turn.attempt,
@@ -294,12 +285,9 @@ class ConversationStore:
             ending.emergency,
             ending.escalated,
             ending.answer_ms,
-            json.dumps_text(steps),
-            [sealed.json(tenant_id, step.input) for step in ending.steps],
-            [sealed.json(tenant_id, step.output) for step in ending.steps],
-            msgspec.json.encode(ending.calls).decode(),
-            json.dumps_text(events),
-            [payload for _, _, payload in ending.events],
+            steps,
+            [msgspec.structs.astuple(call) for call in ending.calls],
+            [(new_id(), *event) for event in ending.events],
             lease_s,
             turn.damaged,
         )
@@ -525,8 +513,8 @@ async def _rehearsal(scope: TenantScope) -> None:
 
     await accept(turn)
     await scope.fetch(
-        _COMPLETE, tenant, turn, worker, 1, "completed", "", [], None, None, new_id(), "assistant", b"", None, None,
-        None, True, False, False, 0, "[]", [], [], "[]", "[]", [], 1.0, False,
+        _COMPLETE, tenant, conversation, turn, worker, 1, "completed", "", [], None, None, new_id(), "assistant", b"",
+        None, None, None, True, False, False, 0, [], [], [], 1.0, False,
     )  # fmt: skip
     await accept(new_id())
 
@@ -537,7 +525,7 @@ def _places(count: int) -> str:
 
 
 _ACCEPT = f"SELECT * FROM accept_message({_places(18)})"
-_COMPLETE = f"SELECT * FROM complete_turn({_places(27)})"
+_COMPLETE = f"SELECT * FROM complete_turn({_places(25)})"
 
 
 def request_hash(incoming: Incoming) -> bytes:

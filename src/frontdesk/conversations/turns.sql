@@ -9,6 +9,8 @@ $$;
 
 -- accept: the message is kept when this commits. outcome: accepted | repeated | conflict | foreign | expired | cleared
 -- claimed: the lane was free and the turn is the caller's to run; the window comes along then.
+-- In this and in complete_turn each statement saved counts, see docs/performance.md. `done := …` is an expression and
+-- needs none of the executor.
 CREATE OR REPLACE FUNCTION accept_message(
     in_tenant uuid, in_conversation uuid, in_contact text, in_channel text, in_message uuid, in_turn uuid,
     in_body bytea, in_context bytea, in_key text, in_hash bytea, in_correlation text, in_event uuid, in_payload bytea,
@@ -20,13 +22,15 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     c conversations%ROWTYPE;
     kept messages%ROWTYPE;
+    open turns%ROWTYPE;
+    done text;
 BEGIN
-    PERFORM set_config('app.tenant_id', in_tenant::text, true);
+    done := set_config('app.tenant_id', in_tenant::text, true);
     claimed := false;
     conversation := in_conversation;
     -- A repeated request first: the key's lock makes two at once take their turns.
     IF in_key IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended(in_tenant::text || in_key, 1));
+        done := pg_advisory_xact_lock(hashtextextended(in_tenant::text || in_key, 1))::text;
         SELECT * INTO kept FROM messages AS m WHERE m.tenant_id = in_tenant AND m.idempotency_key = in_key;
         IF FOUND THEN
             outcome := CASE WHEN kept.request_hash = in_hash THEN 'repeated' ELSE 'conflict' END;
@@ -38,50 +42,43 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM conversation_lock(in_conversation);
-    SELECT * INTO c FROM conversations AS v WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
-    IF NOT FOUND THEN
+    done := pg_advisory_xact_lock(hashtextextended(in_conversation::text, 0))::text;  -- as conversation_lock
+    UPDATE conversations AS v
+       SET last_seq = v.last_seq + 1, state = 'active', context = coalesce(in_context, v.context),
+           -- Only when it says something new: an update that leaves what is indexed alone needs no index entries.
+           last_activity = CASE WHEN v.last_activity < now() - make_interval(secs => in_ttl_s / 60.0) THEN now()
+                                ELSE v.last_activity END
+     WHERE v.tenant_id = in_tenant AND v.id = in_conversation AND v.contact = in_contact
+       AND v.state IN ('created', 'active', 'waiting') AND v.last_activity >= now() - make_interval(secs => in_ttl_s)
+    RETURNING * INTO c;
+    IF FOUND THEN
+        SELECT * INTO open  -- the last that waits: several do where joining was off until now; else one that runs
+          FROM turns AS t
+         WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation AND t.state IN ('accepted', 'running')
+         ORDER BY t.state, t.seqs[1] DESC
+         LIMIT 1;
+    ELSE
+        SELECT * INTO c FROM conversations AS v WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
+        IF FOUND THEN
+            outcome := CASE WHEN c.contact <> in_contact THEN 'foreign'
+                            WHEN c.state = 'cleared' THEN 'cleared'
+                            ELSE 'expired' END;  -- to be marked as such by expire_conversation, which tells the log
+            RETURN;
+        END IF;
         INSERT INTO contacts (tenant_id, external_id) VALUES (in_tenant, in_contact) ON CONFLICT DO NOTHING;
         INSERT INTO conversations (tenant_id, id, contact, channel, state, owner, last_seq, context)
         VALUES (in_tenant, in_conversation, in_contact, in_channel, 'active', 'agent', 1, in_context)
         RETURNING * INTO c;
-    ELSIF c.contact <> in_contact THEN
-        outcome := 'foreign';
-        RETURN;
-    ELSIF c.state IN ('expired', 'cleared') THEN
-        outcome := c.state;
-        RETURN;
-    ELSIF c.last_activity < now() - make_interval(secs => in_ttl_s) THEN
-        outcome := 'expired';  -- to be marked as such by expire_conversation, which tells the log
-        RETURN;
-    ELSE
-        UPDATE conversations AS v
-           SET last_seq = v.last_seq + 1, last_activity = now(), state = 'active',
-               context = coalesce(in_context, v.context)
-         WHERE v.tenant_id = in_tenant AND v.id = in_conversation
-        RETURNING * INTO c;
     END IF;
 
     -- Joins the turn that waits to start; else opens one, and runs it at once when the lane is free.
-    turn := NULL;
-    IF in_join THEN
-        UPDATE turns AS t
-           SET seqs = t.seqs || c.last_seq
-         WHERE t.tenant_id = in_tenant
-           AND t.id = (SELECT w.id  -- the last: several wait where joining was off until now
-                         FROM turns AS w
-                        WHERE w.tenant_id = in_tenant AND w.conversation_id = in_conversation AND w.state = 'accepted'
-                        ORDER BY w.seqs[1] DESC
-                        LIMIT 1)
-           AND cardinality(t.seqs) < 20  -- what a turn reads is bounded: the rest is the next one's
-        RETURNING t.id INTO turn;
-    END IF;
-    IF turn IS NULL THEN
+    IF in_join AND open.state = 'accepted'
+       AND cardinality(open.seqs) < 20 THEN  -- what a turn reads is bounded: the rest is the next one's
+        turn := open.id;
+        UPDATE turns AS t SET seqs = t.seqs || c.last_seq WHERE t.tenant_id = in_tenant AND t.id = open.id;
+    ELSE
         turn := in_turn;
-        claimed := in_worker IS NOT NULL AND NOT EXISTS (
-            SELECT FROM turns AS t
-             WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
-               AND t.state IN ('accepted', 'running'));
+        claimed := in_worker IS NOT NULL AND open.id IS NULL;
         INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id, worker, lease_until,
                            attempt, started_at)
         VALUES (in_tenant, in_turn, in_conversation, CASE WHEN claimed THEN 'running' ELSE 'accepted' END,
@@ -98,14 +95,14 @@ BEGIN
     message := in_message;
     seq := c.last_seq;
     epoch := c.epoch;
-    SELECT t.version INTO version FROM tenants AS t WHERE t.id = in_tenant;
     IF claimed THEN
         pending := c.pending;
         context := c.context;
         summary := c.summary;
         agent := c.agent;
-        SELECT array_agg(w.seq ORDER BY w.seq), array_agg(w.role ORDER BY w.seq), array_agg(w.body ORDER BY w.seq)
-          INTO seqs, roles, bodies
+        SELECT (SELECT t.version FROM tenants AS t WHERE t.id = in_tenant),
+               array_agg(w.seq ORDER BY w.seq), array_agg(w.role ORDER BY w.seq), array_agg(w.body ORDER BY w.seq)
+          INTO version, seqs, roles, bodies
           FROM (SELECT m.seq, m.role, m.body
                   FROM messages AS m
                  WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation AND m.seq > c.window_from
@@ -164,31 +161,32 @@ END $$;
 -- outcome: completed | lost (another worker has the turn, or the session was cleared) | overtaken (a human took over:
 -- kept as a suggestion). next_turn: one that waited in this lane, now the caller's to run.
 CREATE OR REPLACE FUNCTION complete_turn(
-    in_tenant uuid, in_turn uuid, in_worker uuid, in_attempt int, in_state text, in_stage text, in_agents text[],
-    in_decision bytea, in_error text, in_message uuid, in_role text, in_body bytea, in_agent text, in_intent text,
-    in_pending bytea, in_keep boolean, in_emergency boolean, in_escalated boolean, in_answer_ms int,
-    in_steps jsonb, in_step_inputs bytea[], in_step_outputs bytea[], in_calls jsonb,
-    in_events jsonb, in_payloads bytea[], in_lease_s float, in_anew boolean,
+    in_tenant uuid, in_conversation uuid, in_turn uuid, in_worker uuid, in_attempt int, in_state text, in_stage text,
+    in_agents text[], in_decision bytea, in_error text, in_message uuid, in_role text, in_body bytea, in_agent text,
+    in_intent text, in_pending bytea, in_keep boolean, in_emergency boolean, in_escalated boolean, in_answer_ms int,
+    in_steps step_row[], in_calls call_row[], in_events event_row[], in_lease_s float, in_anew boolean,
     OUT outcome text, OUT seq int, OUT covers int[], OUT next_turn uuid)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    t turns%ROWTYPE;
-    c conversations%ROWTYPE;
-    conversation uuid;
+    correlation text;
+    done text;
 BEGIN
-    PERFORM set_config('app.tenant_id', in_tenant::text, true);
-    SELECT u.conversation_id INTO conversation FROM turns AS u WHERE u.tenant_id = in_tenant AND u.id = in_turn;
+    done := set_config('app.tenant_id', in_tenant::text, true);
+    done := pg_advisory_xact_lock(hashtextextended(in_conversation::text, 0))::text;  -- as conversation_lock
+    UPDATE turns AS u
+       SET state = CASE WHEN u.epoch = c.epoch THEN in_state ELSE 'handed_off' END, stage = in_stage,
+           agents = in_agents, decision = in_decision, error_code = in_error, ended_at = now(), worker = NULL,
+           lease_until = NULL
+      FROM conversations AS c
+     WHERE u.tenant_id = in_tenant AND u.id = in_turn AND u.conversation_id = in_conversation
+       AND u.state = 'running' AND u.worker = in_worker AND u.attempt = in_attempt
+       AND c.tenant_id = in_tenant AND c.id = in_conversation
+    RETURNING CASE WHEN u.epoch = c.epoch THEN 'completed' ELSE 'overtaken' END, u.seqs, u.correlation_id
+         INTO outcome, covers, correlation;
     IF NOT FOUND THEN
         outcome := 'lost';
         RETURN;
     END IF;
-    PERFORM conversation_lock(conversation);
-    SELECT * INTO t FROM turns AS u WHERE u.tenant_id = in_tenant AND u.id = in_turn;
-    IF NOT FOUND OR t.state <> 'running' OR t.worker IS DISTINCT FROM in_worker OR t.attempt <> in_attempt THEN
-        outcome := 'lost';
-        RETURN;
-    END IF;
-    SELECT * INTO c FROM conversations AS v WHERE v.tenant_id = in_tenant AND v.id = conversation;
 
     -- The ledger's rows stand whatever becomes of the answer.
     INSERT INTO llm_calls (tenant_id, id, turn_id, purpose, alias, provider, model, outcome, input_tokens,
@@ -197,34 +195,17 @@ BEGIN
     SELECT in_tenant, l.id, in_turn, l.purpose, l.alias, l.provider, l.model, l.outcome, l.input_tokens,
            l.cached_tokens, l.output_tokens, l.reasoning_tokens, l.estimated, l.cost_usd, l.latency_ms,
            l.first_token_ms, l.created_at
-      FROM jsonb_to_recordset(in_calls) AS l (
-           id uuid, purpose text, alias text, provider text, model text, outcome text, input_tokens int,
-           cached_tokens int, output_tokens int, reasoning_tokens int, estimated boolean, cost_usd numeric,
-           latency_ms int, first_token_ms int, created_at timestamptz)
-        ON CONFLICT DO NOTHING;
+      FROM unnest(in_calls) AS l;
     INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, output, key, duration_ms)
-    SELECT in_tenant, in_turn, s.number, s.agent, s.kind, s.name, s.status, in_step_inputs[s.place],
-           in_step_outputs[s.place], s.key, s.duration_ms
-      FROM jsonb_to_recordset(in_steps) AS s (
-           place int, number int, agent text, kind text, name text, status text, key text, duration_ms int)
+    SELECT in_tenant, in_turn, s.number, s.agent, s.kind, s.name, s.status, s.input, s.output, s.key, s.duration_ms
+      FROM unnest(in_steps) AS s
         ON CONFLICT (tenant_id, turn_id, agent, number) DO UPDATE
        SET status = EXCLUDED.status, output = EXCLUDED.output, duration_ms = EXCLUDED.duration_ms;
 
-    outcome := CASE WHEN c.epoch <> t.epoch THEN 'overtaken' ELSE 'completed' END;
-    covers := t.seqs;
-    UPDATE turns AS u
-       SET state = CASE outcome WHEN 'completed' THEN in_state ELSE 'handed_off' END,
-           stage = in_stage, agents = in_agents, decision = in_decision, error_code = in_error, ended_at = now(),
-           worker = NULL, lease_until = NULL
-     WHERE u.tenant_id = in_tenant AND u.id = in_turn;
-
     IF outcome = 'completed' THEN
-        seq := c.last_seq + 1;
-        INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id, in_reply_to)
-        VALUES (in_tenant, conversation, seq, in_message, in_role, in_body, in_turn, t.seqs);
         UPDATE conversations AS v
-           SET last_seq = complete_turn.seq,
-               -- Only when it says something new: an update that leaves what is indexed alone needs no index entries.
+           SET last_seq = v.last_seq + 1,
+               -- As in accept_message.
                last_activity = CASE WHEN v.last_activity < now() - interval '1 minute' THEN now()
                                     ELSE v.last_activity END,
                emergency = v.emergency OR in_emergency,
@@ -233,34 +214,73 @@ BEGIN
                state = CASE WHEN in_state = 'waiting' THEN 'waiting' ELSE 'active' END,
                answers = v.answers + 1, answer_ms = v.answer_ms + in_answer_ms,
                -- What could not be read is left behind: the next turn's window begins with this one.
-               window_from = CASE WHEN in_anew THEN t.seqs[1] - 1 ELSE v.window_from END,
+               window_from = CASE WHEN in_anew THEN covers[1] - 1 ELSE v.window_from END,
                context = CASE WHEN in_anew THEN NULL ELSE v.context END,
                summary = CASE WHEN in_anew THEN NULL ELSE v.summary END,
-               summary_seq = CASE WHEN in_anew THEN t.seqs[1] - 1 ELSE v.summary_seq END
-         WHERE v.tenant_id = in_tenant AND v.id = conversation;
+               summary_seq = CASE WHEN in_anew THEN covers[1] - 1 ELSE v.summary_seq END
+         WHERE v.tenant_id = in_tenant AND v.id = in_conversation
+        RETURNING v.last_seq INTO seq;
+        INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id, in_reply_to)
+        VALUES (in_tenant, in_conversation, seq, in_message, in_role, in_body, in_turn, covers);
     ELSE
         INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, output)
         VALUES (in_tenant, in_turn, 0, '', 'suggestion', 'answer', 'withheld', ''::bytea, in_body)
             ON CONFLICT DO NOTHING;
     END IF;
     INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload)
-    SELECT in_tenant, e.event_id, e.topic, conversation::text,
-           CASE WHEN outcome = 'overtaken' THEN 'turn.handed_off' ELSE e.type END, t.correlation_id,
-           in_payloads[e.place]
-      FROM jsonb_to_recordset(in_events) AS e (place int, event_id uuid, topic text, type text);
+    SELECT in_tenant, e.event_id, e.topic, in_conversation::text,
+           CASE WHEN outcome = 'overtaken' THEN 'turn.handed_off' ELSE e.type END, correlation, e.payload
+      FROM unnest(in_events) AS e;
 
     -- What waited in this lane goes on at once, in the same hands.
-    UPDATE turns AS u
-       SET state = 'running', worker = in_worker, lease_until = now() + make_interval(secs => in_lease_s),
-           attempt = u.attempt + 1, started_at = now()
-     WHERE u.tenant_id = in_tenant
-       AND in_lease_s > 0
-       AND u.id = (SELECT w.id
-                     FROM turns AS w
-                    WHERE w.tenant_id = in_tenant AND w.conversation_id = conversation AND w.state = 'accepted'
-                    ORDER BY w.seqs[1]
-                    LIMIT 1)
-    RETURNING u.id INTO next_turn;
+    IF in_lease_s > 0 THEN
+        SELECT w.id INTO next_turn
+          FROM turns AS w
+         WHERE w.tenant_id = in_tenant AND w.conversation_id = in_conversation AND w.state = 'accepted'
+         ORDER BY w.seqs[1]
+         LIMIT 1;
+        IF FOUND THEN
+            UPDATE turns AS u
+               SET state = 'running', worker = in_worker, lease_until = now() + make_interval(secs => in_lease_s),
+                   attempt = u.attempt + 1, started_at = now()
+             WHERE u.tenant_id = in_tenant AND u.id = next_turn;
+        END IF;
+    END IF;
+END $$;
+
+-- The form that servers before functions 3 call: they may go on beside newer ones.
+CREATE OR REPLACE FUNCTION complete_turn(
+    in_tenant uuid, in_turn uuid, in_worker uuid, in_attempt int, in_state text, in_stage text, in_agents text[],
+    in_decision bytea, in_error text, in_message uuid, in_role text, in_body bytea, in_agent text, in_intent text,
+    in_pending bytea, in_keep boolean, in_emergency boolean, in_escalated boolean, in_answer_ms int,
+    in_steps jsonb, in_step_inputs bytea[], in_step_outputs bytea[], in_calls jsonb,
+    in_events jsonb, in_payloads bytea[], in_lease_s float, in_anew boolean,
+    OUT outcome text, OUT seq int, OUT covers int[], OUT next_turn uuid)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    done text;
+    conversation uuid;
+BEGIN
+    done := set_config('app.tenant_id', in_tenant::text, true);
+    SELECT u.conversation_id INTO conversation FROM turns AS u WHERE u.tenant_id = in_tenant AND u.id = in_turn;
+    IF NOT FOUND THEN
+        outcome := 'lost';
+        RETURN;
+    END IF;
+    SELECT n.outcome, n.seq, n.covers, n.next_turn INTO outcome, seq, covers, next_turn
+      FROM complete_turn(
+               in_tenant, conversation, in_turn, in_worker, in_attempt, in_state, in_stage, in_agents, in_decision,
+               in_error, in_message, in_role, in_body, in_agent, in_intent, in_pending, in_keep, in_emergency,
+               in_escalated, in_answer_ms,
+               ARRAY(SELECT (s.number, s.agent, s.kind, s.name, s.status, in_step_inputs[s.place],
+                             in_step_outputs[s.place], s.key, s.duration_ms)::step_row
+                       FROM jsonb_to_recordset(in_steps) AS s (
+                            place int, number int, agent text, kind text, name text, status text, key text,
+                            duration_ms int)),
+               ARRAY(SELECT jsonb_populate_record(NULL::call_row, l) FROM jsonb_array_elements(in_calls) AS l),
+               ARRAY(SELECT (e.event_id, e.topic, e.type, in_payloads[e.place])::event_row
+                       FROM jsonb_to_recordset(in_events) AS e (place int, event_id uuid, topic text, type text)),
+               in_lease_s, in_anew) AS n;
 END $$;
 
 -- A step with side effects, before (status started) and after it ran: recovery then knows. False: the turn is lost.
