@@ -66,10 +66,13 @@ async def route(
     verdict: tuple[Verdict, bool] | None = None,
     definitions: Definitions = DEFINITIONS,
     has_classifier: bool = True,
+    scored: list[str] | None = None,
 ) -> Decision:
-    """`scores`: what the classifier says of each text; it is unsure of all others."""
+    """`scores`: what the classifier says of each text; it is unsure of all others. `scored` gets what it was asked."""
 
     async def classify(texts: Sequence[str]) -> list[Score] | None:
+        if scored is not None:
+            scored.extend(texts)
         if not has_classifier:
             return None
         return [(scores or {}).get(text, UNSURE) for text in texts]
@@ -200,6 +203,30 @@ async def test_giving_up_goes_to_whoever_asked() -> None:
 async def test_a_call_of_an_agent_that_is_gone_waits_for_nobody() -> None:
     gone = PendingCall("gone", "book", {}, "date", "Which day?")
     assert (await route("next Friday", {}, RouteState((gone,)))).stage is Stage.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("message", "pending", "stage"),
+    [
+        ("thank you!", (), Stage.DEFAULT),
+        ("book me in", (), Stage.PATTERN),
+        ("next Friday", (DATE_ASKED,), Stage.PENDING),
+        ("forget it", (DATE_ASKED,), Stage.PENDING),
+    ],
+)
+async def test_where_no_score_is_looked_at_none_is_made(
+    message: str, pending: tuple[PendingCall, ...], stage: Stage
+) -> None:
+    scored: list[str] = []
+    decision = await route(message, state=RouteState(pending=pending), scored=scored)
+    assert (decision.stage, scored) == (stage, [])
+
+
+@pytest.mark.parametrize("message", ["What about Friday?", "I would like a refund please"])
+async def test_what_may_be_another_matter_is_scored_once(message: str) -> None:
+    scored: list[str] = []
+    await route(message, state=RouteState(pending=(DATE_ASKED,)), scored=scored)
+    assert scored == [message]
 
 
 async def test_a_short_follow_up_belongs_to_whoever_answered_last() -> None:

@@ -109,6 +109,7 @@ class Route:
         self._classify = classify
         self._ask = ask
         self._parts = clauses(message)
+        self._scored: tuple[Score, list[Score]] | None = None
         self._trials: list[Trial] = []
         self._began = perf_counter()
 
@@ -117,15 +118,12 @@ class Route:
             return self._decision(Stage.DEFAULT, "the tenant has one agent", [self._whole(next(iter(self._agents)))])
         if (picked_now := self._pick()) is not None:
             return picked_now
-        texts_ = [self._message, *self._parts] if len(self._parts) > 1 else [self._message]
-        scores = await self._classify(texts_)
-        whole = scores[0] if scores else Score({}, 0.0)
-        parts = scores[1:] if scores and len(scores) > 1 else []
-        for stage in (self._pending, self._courtesy, self._sticky, self._pattern, self._embedding):
-            decision = await stage(whole, parts)
+        for stage in (self._pending, self._courtesy, self._sticky, self._pattern, self._embedding, self._model):
+            decision = await stage()
             if decision is not None:
                 return decision
-        return await self._model() or self._ask_back(whole) or self._default(whole)
+        whole, _ = await self._scores()
+        return self._ask_back(whole) or self._default(whole)
 
     @property
     def _agents(self) -> dict[str, Agent]:
@@ -135,6 +133,17 @@ class Route:
     def _default_agent(self) -> str:
         named = self._definitions.tenant.settings.default_agent
         return named if named in self._agents else next(iter(self._agents))
+
+    async def _scores(self) -> tuple[Score, list[Score]]:
+        """Of the message, and of its parts if it has several.
+
+        Where no stage looks at them, nothing is embedded: an answer to our question, courtesy, a pattern.
+        """
+        if self._scored is None:
+            several = self._parts if len(self._parts) > 1 else []
+            scores = await self._classify([self._message, *several]) or [Score({}, 0.0)]
+            self._scored = scores[0], scores[1:]
+        return self._scored
 
     # The stages.
 
@@ -151,7 +160,7 @@ class Route:
         intents = [Intent(names[place], 1.0, asked.query) for place in chosen]
         return self._decision(Stage.PENDING, "the contact said which is meant", intents)
 
-    async def _pending(self, whole: Score, parts: list[Score]) -> Decision | None:
+    async def _pending(self) -> Decision | None:
         """A tool call waits for a value: does the message give it, or does the contact mean something else?"""
         waiting: dict[str, PendingCall] = {}
         for each in reversed(self._state.pending):
@@ -168,7 +177,7 @@ class Route:
             if any(answering):
                 call = each
                 break
-        others = self._others(call.agent, whole, parts, answering)
+        others = await self._others(call.agent, answering)
         if not others:
             reason = (
                 f"answers {call.asked}" if any(answering) else f"no other agent is clearly meant than for {call.tool}"
@@ -178,11 +187,15 @@ class Route:
             own = " ".join(part for part, answers in zip(self._parts, answering, strict=True) if answers)
             intents = [Intent(call.agent, 1.0, own), *others]
             return self._decision(Stage.PENDING, f"answers {call.asked} and asks for more", intents)
+        whole, _ = await self._scores()
         self._try(Stage.PENDING, whole.probabilities, f"another matter than {call.tool}, which goes on waiting")
         return None
 
-    def _others(self, agent: str, whole: Score, parts: list[Score], answering: list[bool]) -> list[Intent]:
+    async def _others(self, agent: str, answering: list[bool]) -> list[Intent]:
         """Other agents' matters in the parts that don't answer what is pending."""
+        if all(answers and not slots.is_question(part) for part, answers in zip(self._parts, answering, strict=True)):
+            return []
+        whole, parts = await self._scores()
         scores = parts or [whole] * len(self._parts)  # one part, or no classifier: then there is nothing to tell
         return [
             Intent(score.best[0], score.best[1], part)
@@ -205,32 +218,34 @@ class Route:
             name=call.asked,
         )
 
-    async def _courtesy(self, whole: Score, parts: list[Score]) -> Decision | None:
+    async def _courtesy(self) -> Decision | None:
         """Hello, thanks and goodbye are nobody's matter in particular: no model is asked whose."""
         if small_talk(self._message, self._language) is None:
             return None
         return self._decision(Stage.DEFAULT, "nothing but courtesy", [self._whole(self._default_agent)])
 
-    async def _sticky(self, whole: Score, parts: list[Score]) -> Decision | None:
+    async def _sticky(self) -> Decision | None:
         """A short follow-up belongs to whoever answered last."""
         last = self._state.last_agent
         if last is None or last not in self._agents or len(_WORD.findall(self._message)) > FOLLOW_UP_WORDS:
             return None
         if not (_ELLIPTICAL.match(self._message.strip("¿¡ ")) or slots.refers_back(self._message)):
             return None
+        whole, _ = await self._scores()
         if whole.is_sure(LEAVES) and whole.best[0] != last:
             self._try(Stage.STICKY, whole.probabilities, "short, but clearly another agent's")
             return None
         return self._decision(Stage.STICKY, "a short follow-up", [self._whole(last)])
 
-    async def _pattern(self, whole: Score, parts: list[Score]) -> Decision | None:
+    async def _pattern(self) -> Decision | None:
         found = self._patterns.match(self._message, self._definitions)
         if found is None:
             return None
         agent, pattern = found
         return self._decision(Stage.PATTERN, f"matches {pattern}", [self._whole(agent)])
 
-    async def _embedding(self, whole: Score, parts: list[Score]) -> Decision | None:
+    async def _embedding(self) -> Decision | None:
+        whole, parts = await self._scores()
         if not whole.probabilities:
             self._try(Stage.EMBEDDING, {}, "no classifier: fewer than two agents have examples")
             return None

@@ -4,7 +4,9 @@ import itertools
 import re
 import unicodedata
 import zlib
-from collections import Counter
+from array import array
+from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ Counts = NDArray[np.uint8]
 MAX_CHARACTERS = 2_000  # of a text; what follows is not looked at
 CHARACTER_GRAMS = (2, 3, 4, 5)
 MOST_COUNTED = 255
+REMEMBERED, REMEMBERED_LETTERS = 4_096, 24  # words whose hashes are kept, some 300 bytes each; of such a word
 
 _WORD = re.compile(r"\w+")
 
@@ -26,15 +29,26 @@ def grams(text: str) -> tuple[Hashes, Counts]:
     32-bit hashes: among some 30,000 n-grams a collision is rare and costs next to nothing.
     """
     words = _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).casefold())
-    counts: Counter[str] = Counter(words)
-    counts.update(f"{first} {second}" for first, second in itertools.pairwise(words))
-    for word in words:
-        padded = f" {word} "
-        for size in CHARACTER_GRAMS:
-            # The mark keeps a run of characters apart from a word that is spelt like it.
-            counts.update("#" + padded[start : start + size] for start in range(max(1, len(padded) - size + 1)))
-    hashes = np.fromiter((zlib.crc32(gram.encode("utf-8", "replace")) for gram in counts), np.uint32, len(counts))
-    times = np.fromiter(counts.values(), np.int64, len(counts))
-    distinct, places = np.unique(hashes, return_inverse=True)
-    summed = np.bincount(places, times, minlength=len(distinct))
-    return distinct, np.minimum(summed, MOST_COUNTED).astype(np.uint8)
+    hashed = [_remembered(word) if len(word) <= REMEMBERED_LETTERS else _of_word(word) for word in words]
+    hashed.append(_hashed(f"{first} {second}" for first, second in itertools.pairwise(words)))
+    distinct, times = np.unique(np.frombuffer(b"".join(hashed), np.uint32), return_counts=True)
+    return distinct, np.minimum(times, MOST_COUNTED).astype(np.uint8)
+
+
+def _of_word(word: str) -> bytes:
+    """Hashes of the word and of the runs of characters in it, each as often as it occurs."""
+    padded = f" {word} "
+    # The mark keeps a run of characters apart from a word that is spelt like it.
+    runs = (
+        "#" + padded[start : start + size]
+        for size in CHARACTER_GRAMS
+        for start in range(max(1, len(padded) - size + 1))
+    )
+    return _hashed(itertools.chain((word,), runs))
+
+
+_remembered = lru_cache(REMEMBERED)(_of_word)
+
+
+def _hashed(parts: Iterable[str]) -> bytes:
+    return array("I", (zlib.crc32(part.encode("utf-8", "replace")) for part in parts)).tobytes()
