@@ -114,7 +114,7 @@ async def database_gone(desk: Desk, postgres: Postgres, times: int, seed: int) -
 
 
 def tell(load: Load, number: int, kills: int) -> None:
-    if number and number % 25 == 0:
+    if number and number % 10 == 0:
         print(f"{number} of {kills}: {len(load.acknowledged)} acknowledged", flush=True)
 
 
