@@ -97,7 +97,7 @@ async def test_what_was_sealed_before_keys_were_noted_tells_its_key(
     async with database.scope(tenant_id) as scope:
         await events.append(scope, "messages.raw", "a", "message.accepted", {"n": 1})
     owner = await asyncpg.connect(database_url)
-    await owner.execute("DROP TABLE sealing_keys; UPDATE alembic_version SET version_num = '0005'")
+    await owner.execute("DROP TABLE sealing_keys; UPDATE alembic_version SET version_num = '0006'")
     await owner.close()
     await migrate(database_url)
     with pytest.raises(SettingsError, match=key_id(OLD).hex()):

@@ -6,7 +6,7 @@ Revision: 0007
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 # What was sealed before this table was there tells its keys itself (bytes 2 to 5). Enough to be looked at are the
 # newest event, the secrets, and one message where all events have gone by: not a table of millions.
