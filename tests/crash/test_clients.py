@@ -88,6 +88,36 @@ async def test_who_sends_or_reads_no_faster_than_a_byte_at_a_time_is_cut_off_and
         assert (await served.client.get(f"/api/{SLUG}/conversations/{session_id}")).status_code == 404
 
 
+async def test_headers_without_end_are_refused_and_trailers_are_no_headers(desk: Desk) -> None:
+    desk = replace(desk, settings=SHORT)
+    whole = request("note one", str(uuid.uuid4()))
+    first_line, _, rest = whole.partition(b"\r\n")
+    head, _, body = rest.partition(b"\r\n\r\n")
+    async with serving(desk.data, desk.environment) as served:
+        for endless in (b"X-Long: " + b"x" * 2**20, b"X-Many: x\r\n" * 2**17):
+            async with connected(served) as (reader, writer):
+                begun = first_line + b"\r\n" + endless
+                answer = asyncio.create_task(reader.read())
+                for start in range(0, len(begun), 2**14):
+                    writer.write(begun[start : start + 2**14])
+                    if (await asyncio.wait([answer], timeout=0.05))[0]:
+                        break
+                async with asyncio.timeout(WITHIN_S):
+                    said = await answer
+            assert said.startswith(b"HTTP/1.1 431 Request Header Fields Too Large"), said[:40]
+            assert b"x-correlation-id: " in said
+            assert json.loads(said.partition(b"\r\n\r\n")[2])["error_code"] == "HEADERS_TOO_LARGE"
+        for message in (b"one", b"two"):
+            async with connected(served) as (reader, writer):
+                changed = body.replace(b"note one", b"note " + message)
+                lines = b"".join(line + b"\r\n" for line in head.split(b"\r\n") if b"Content-Length" not in line)
+                how = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                chunks = b"%x\r\n%b\r\n0\r\nIdempotency-Key: same\r\n\r\n" % (len(changed), changed)
+                writer.write(first_line + b"\r\n" + lines + how + chunks)
+                async with asyncio.timeout(WITHIN_S):
+                    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+
+
 async def test_a_stream_is_as_good_to_who_reads_it_byte_by_byte(desk: Desk, vendor: Vendor) -> None:
     desk = replace(desk, settings=SHORT)
     vendor.responder = lambda _request: Reply("One two three four five six.", delay_s=0.05)

@@ -17,6 +17,7 @@ FrontdeskError                 INTERNAL 500
 ├── TooLarge                   TOO_LARGE 413
 ├── UnsupportedType            UNSUPPORTED_TYPE 415
 ├── RequestLate                REQUEST_LATE 408        the client did not send all of its request in time
+├── HeadersTooLarge            HEADERS_TOO_LARGE 431
 ├── RateLimited                RATE_LIMITED 429        has `retry_after`
 ├── Unavailable                UNAVAILABLE 503         has `retry_after`
 │   ├── DatabaseUnavailable    DATABASE_UNAVAILABLE 503
@@ -116,6 +117,10 @@ class UnsupportedType(FrontdeskError):
 
 class RequestLate(FrontdeskError):
     status, error_code = 408, "REQUEST_LATE"
+
+
+class HeadersTooLarge(FrontdeskError):
+    status, error_code = 431, "HEADERS_TOO_LARGE"
 
 
 class RateLimited(FrontdeskError):

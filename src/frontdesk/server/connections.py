@@ -7,8 +7,9 @@ from typing import Any  # uvicorn's own types are not exported
 import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from frontdesk.core.errors import FrontdeskError, HeadersTooLarge, RequestLate
 from frontdesk.core.settings import ConnectionSettings
 
 log = structlog.get_logger()
@@ -18,6 +19,8 @@ RESERVED_FILES = 256
 # Beyond the limit so many more, as a share, are told 503; who comes then is cut off at once.
 TOLD = 0.1
 TOLD_WITHIN_S = 1.0  # silent ones must not take the places of those that are to be told
+# Of a request's headers, beside what came with their beginning. The parser keeps whatever comes.
+MOST_HEADERS = 64 * 1024
 
 
 def allowed(settings: ConnectionSettings, calls: int) -> int:
@@ -47,18 +50,19 @@ class Connection(HttpToolsProtocol):
         limits: ConnectionSettings,
         most: int,
         busy: ASGIApp,
-        late: Callable[[], Response],
+        refusal: Callable[[FrontdeskError], Response],
         **named: Any,
     ) -> None:
-        """`busy` answers in place of the application where more than `most` are open; `late` is the answer to a request
-        that did not come to its end in time."""
+        """`busy` answers in place of the application where more than `most` are open; `refusal` is the answer to a
+        request that does not come to its end."""
         super().__init__(*args, **named)
         self._limits = limits
         self._most = most
         self._busy = busy
-        self._late_answer = late
+        self._refusal = refusal
         self._has_begun = False  # a request, of which not all is there
         self._is_body_due = False
+        self._headers_size = 0  # of headers that have not ended, from the second read on
         # Waiting for the client's next bytes, and for it to read ours.
         self._reading: Any = None
         self._writing: Any = None
@@ -82,14 +86,25 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        before = self.scope
         super().data_received(data)
+        if self._has_begun and not self._is_body_due and self.scope is before:
+            self._headers_size += len(data)
+            if self._headers_size > MOST_HEADERS:
+                self._refuse(HeadersTooLarge(f"The headers are larger than {MOST_HEADERS // 1024} KiB."))
+                return
         is_idle = self.cycle is None or (self.cycle.response_complete and not self._is_body_due)
         if is_idle and self._reading is None:
             self._expect(self._limits.headers_s)  # a request has begun, or something that is none
 
     def on_message_begin(self) -> None:
         self._has_begun = True
+        self._headers_size = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_body_due:  # a trailer is no header, and comes when all who look at those have done so
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._is_body_due = True
@@ -131,14 +146,17 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused:  # it is us who don't read: an earlier request is still being answered
             self._expect(within_s)
         elif self._has_begun and not is_answering:
-            response = self._late_answer()
-            fields = [(b"connection", b"close"), *response.raw_headers]
-            head = b"".join(b"%b: %b\r\n" % field for field in fields)
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\n" + head + b"\r\n" + bytes(response.body))
-            self.transport.close()
-            self._watch_writing()
+            self._refuse(RequestLate("The request did not come to its end in time."))
         else:
             self.transport.abort()
+
+    def _refuse(self, error: FrontdeskError) -> None:
+        """Answers in place of the application, which has no whole request to answer."""
+        response = self._refusal(error)
+        head = b"".join(b"%b: %b\r\n" % field for field in [(b"connection", b"close"), *response.raw_headers])
+        self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body))
+        self.transport.close()
+        self._watch_writing()
 
     def _watch_writing(self) -> None:
         if self._writing is None:

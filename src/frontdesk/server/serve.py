@@ -19,7 +19,7 @@ from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import feedback, http, page
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import RequestLate, SettingsError, ShuttingDown, TooManyConnections
+from frontdesk.core.errors import FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
@@ -174,14 +174,17 @@ def connection_class(services: Services) -> Any:
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
-    def late() -> Response:
-        return errors.response(RequestLate("The request did not come to its end in time."), str(new_id()))
+    def refusal(error: FrontdeskError) -> Response:
+        correlation_id = str(new_id())
+        response = errors.response(error, correlation_id)
+        response.headers["X-Correlation-ID"] = correlation_id
+        return response
 
     surrounded = Surroundings(
         busy, hosts=settings.hosts, origins=settings.cors_origins, errors=errors, metrics=services.metrics
     )
     most = allowed(settings.connections, settings.turns.concurrent)
-    return partial(Connection, limits=settings.connections, most=most, busy=surrounded, late=late)
+    return partial(Connection, limits=settings.connections, most=most, busy=surrounded, refusal=refusal)
 
 
 def error_renderer(settings: Settings) -> ErrorRenderer:
