@@ -77,10 +77,15 @@ async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
 
 async def test_what_contacts_wrote_cannot_command_the_terminal(served: Served) -> None:
     answer = await served.chat("Where can I [bold]park[/bold]? \x1b[2J\x9b31m [red]")
+    verdict = {"user_id": "sue [/red]\x1b[2J", "verdict": "right"}
+    code, _ = await told(served, answer["message_id"], verdict=verdict)
+    assert code == 0
     found = (await served.client.get(f"/api/clinic/messages/{answer['message_id']}/explanation")).json()
+    found["steps"][0]["name"] = "[/park]"
+    found["decision"]["clarify"] = "[/park]"
     screen, out = console()
     screen.print(drawn(found))
-    assert "[bold]park[/bold]?" in out.getvalue()
+    assert "[bold]park[/bold]?" in out.getvalue() and "says sue [/red]" in out.getvalue()
     assert "\x1b" not in out.getvalue() and "\x9b" not in out.getvalue()
 
 

@@ -90,15 +90,15 @@ def _said(found: dict[str, Any]) -> Table:
     for message in found["messages"]:
         table.add_row("contact" if message["role"] == "user" else "answer", _short(message["content"], 300))
     decision = found.get("decision") or {}
-    table.add_row("answered by", printable(", ".join(found["agents"]) or "nobody in particular"))
+    table.add_row("answered by", _plain(", ".join(found["agents"]) or "nobody in particular"))
     intents = decision.get("intents") or ()
     for intent in intents if len(intents) > 1 else ():
         table.add_row("", Text.assemble(f"{printable(intent['agent'])}: ", _short(intent["query"], 100)))
     if clarify := decision.get("clarify"):
-        table.add_row("asked back", printable(clarify))
+        table.add_row("asked back", _plain(clarify))
     if language := decision.get("language"):
-        table.add_row("language", printable(language))
-    table.add_row("turn", printable(_turn(found)))
+        table.add_row("language", _plain(language))
+    table.add_row("turn", _plain(_turn(found)))
     return table
 
 
@@ -132,7 +132,7 @@ def _scores(stage: dict[str, Any]) -> Table:
     least = stage["least"]
     for agent, score in stage["scores"].items():
         is_enough = least is None or score >= least
-        table.add_row(printable(agent), _bar(score, least, "green" if is_enough else "yellow"), f"{score:.2f}")
+        table.add_row(_plain(agent), _bar(score, least, "green" if is_enough else "yellow"), f"{score:.2f}")
     if least is not None:
         table.add_row("", Text(f"{' ' * round(least * BAR)}^ sure from {least:.2f}", style="dim"), "")
     if stage["in_scope"] is not None:
@@ -155,9 +155,7 @@ def _nearest(nearest: list[dict[str, Any]]) -> Table:
     table = Table.grid(padding=(0, 1))
     for place, like in enumerate(nearest):
         head = Text("most like" if place == 0 else "", style="dim")
-        table.add_row(
-            head, f"{like['cosine']:.2f}", printable(like["agent"] or "nobody's"), _short(like["example"], 100)
-        )
+        table.add_row(head, f"{like['cosine']:.2f}", _plain(like["agent"] or "nobody's"), _short(like["example"], 100))
     return table
 
 
@@ -166,10 +164,8 @@ def _steps(steps: list[dict[str, Any]]) -> Table:
     table.add_row(Text("steps", style="dim"), "", "", "", "")
     for step in steps:
         style = "" if step["status"] in ("ok", "needs") else "yellow"
-        row = (step["agent"], step["kind"], step["name"], Text(printable(step["status"]), style=style))
-        table.add_row(
-            *(each if isinstance(each, Text) else printable(each) for each in row), f"{step['duration_ms']} ms"
-        )
+        names = [_plain(step[field]) for field in ("agent", "kind", "name")]
+        table.add_row(*names, Text(printable(step["status"]), style=style), f"{step['duration_ms']} ms")
     return table
 
 
@@ -183,13 +179,18 @@ def _verdicts(found: dict[str, Any]) -> RenderableType:
         thumb = Text("right", style="green") if given["verdict"] == "right" else Text("wrong", style="red")
         whose = f"should have been {given['agent']}" if given["agent"] else ""
         table.add_row(
-            thumb, printable(whose), printable(f"says {given['user_id']}"), Text(given["given_at"], style="dim")
+            thumb, _plain(whose), _plain(f"says {given['user_id']}"), Text(printable(given["given_at"]), style="dim")
         )
     return table
 
 
 def _indented(inner: RenderableType) -> Padding:
     return Padding(inner, (0, 0, 0, 2))
+
+
+def _plain(text: object) -> Text:
+    """What a table shows as it stands: a bare string would be read as markup."""
+    return Text(printable(text))
 
 
 def _short(text: str, most: int) -> Text:

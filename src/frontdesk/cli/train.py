@@ -132,7 +132,7 @@ def _proposals(proposals: tuple[Proposal, ...]) -> Table:
 def _left_out(left_out: tuple[LeftOut, ...]) -> Table:
     table = _titled(f"Judged and left out: {len(left_out)}")
     for each in left_out[:MOST_SHOWN]:
-        table.add_row("-", "", printable(each.reason), _short(each.text))
+        table.add_row("-", "", escape(each.reason), _short(each.text))
     return _and_more(table, len(left_out))
 
 
