@@ -34,3 +34,9 @@ async def test_connections_that_the_server_has_ended_meanwhile_are_nobodys_error
     for _ in range(2 * AT_HAND):
         await idle.ping()
     assert idle.size() == (1, 1)
+
+
+async def test_what_lies_between_does_not_forget_a_connection_that_nobody_uses(idle: Database) -> None:
+    # Here it is a socket file, where PostgreSQL keeps no time: that it was asked to is all that can be seen.
+    [row] = await idle.call("SELECT source FROM pg_settings WHERE name = 'tcp_keepalives_idle'")
+    assert row["source"] == "client"

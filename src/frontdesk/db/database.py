@@ -102,6 +102,8 @@ class Database:
                 "application_name": "frontdesk",
                 "statement_timeout": str(int(statement_timeout_s * 1000)),
                 "idle_in_transaction_session_timeout": "60000",
+                # Those at hand are never closed for being idle: routers on the way must not forget them.
+                "tcp_keepalives_idle": "60",
             },
         )
         with _translated():
