@@ -24,11 +24,11 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 
 
 def masked(text: str) -> str:
-    """One line without control and direction marks; addresses, links and long numbers replaced, their shape kept.
+    """One line without control and direction marks and what is no character at all, as in a file; addresses, links and long numbers replaced, their shape kept.
 
     Sentences in which something had to be replaced are left out, where others remain: they serve a wish, and are none.
     """
-    kept = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") or c in _JOINERS else " " for c in text)
+    kept = "".join(" " if unicodedata.category(c)[0] == "C" and c not in _JOINERS else c for c in text)
     sentences = [(each, _replaced(each)) for each in _SENTENCE_END.split(" ".join(kept.split()))]
     clean = [after for before, after in sentences if before == after and len(after.split()) > 1]
     return " ".join(clean or [after for _, after in sentences])

@@ -19,8 +19,7 @@ _MOST_TOKENS = 2**31 - 1
 class Call(msgspec.Struct):
     """Who calls, for what, within which bounds. `rows` grows by one for every attempt, however it ends.
 
-    Rows are complete when the call has ended; a stream that is not read to its end must be closed (`aclosing`). The
-    caller stores them: in the transaction of its turn.
+    Rows are complete when the call has ended. The caller stores them: in the transaction of its turn.
     """
 
     tenant_id: UUID
