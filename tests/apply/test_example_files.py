@@ -58,7 +58,10 @@ def test_whatever_people_wrote_is_read_back_as_it_was(texts: list[str], shape: s
     assert parse_yaml(new, "x").value["examples"][-len(texts) :] == texts
 
 
-@pytest.mark.parametrize("text", ["- a list", "title: x\nexamples:\n", "title: x\nexamples: one loaf\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["- a list", "title: x\nexamples:\n", "title: x\nexamples: one loaf\n", "{title: x}\n", "title: x\n...\n"],
+)
 def test_a_file_that_cannot_be_added_to_is_refused(text: str) -> None:
     with pytest.raises(DefinitionError, match=r"counter\.yaml"):
         with_examples(text, "counter.yaml", ["two rolls"], "learnt")

@@ -8,7 +8,7 @@ from typing import Any  # YAML's nodes are untyped
 
 import yaml
 
-from frontdesk.apply.located import parse_yaml
+from frontdesk.apply.located import Refused, parse_yaml
 from frontdesk.core.errors import DefinitionError
 
 # What YAML and our reader take for exactly this text without quotes.
@@ -22,7 +22,11 @@ def with_examples(text: str, file: str, additions: Sequence[str], note: str) -> 
     Raises DefinitionError for a file that can't be added to without being written anew.
     """
     new = _inserted(text, file, additions, note)
-    before, after = parse_yaml(text, file).value, parse_yaml(new, file).value
+    before = parse_yaml(text, file).value
+    try:
+        after = parse_yaml(new, file).value
+    except (Refused, yaml.YAMLError):
+        after = None
     # The proof, whatever the file looked like: nothing but the examples has changed.
     if after != before | {"examples": [*(before.get("examples") or ()), *additions]}:
         raise DefinitionError(f"{file}: can't be added to as it is written; give `examples` as a list, one a line.")

@@ -53,7 +53,9 @@ class Located:
         return self.blocks.get(path) or self.line(path)
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """YAML that is no file of a tenant's: `sentence` says why, of the line."""
+
     def __init__(self, line: int, sentence: str) -> None:
         super().__init__(sentence)
         self.line = line
@@ -90,7 +92,7 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Located | None:
         return None
     try:
         return parse_yaml(text, file)
-    except _Refused as refused:
+    except Refused as refused:
         problems.add(file, refused.line, refused.sentence)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -102,6 +104,7 @@ def read_yaml(path: Path, file: str, problems: Problems) -> Located | None:
 
 
 def parse_yaml(text: str, file: str) -> Located:
+    """Raises Refused and yaml.YAMLError."""
     return _Builder(file).build(text)
 
 
@@ -138,9 +141,9 @@ class _Builder:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise _Refused(line, "begins a second document (`---`); one document per file is accepted")
+                    raise Refused(line, "begins a second document (`---`); one document per file is accepted")
             case yaml.AliasEvent():
-                raise _Refused(line, f"uses the alias `*{event.anchor}`; aliases are not accepted, write the value out")
+                raise Refused(line, f"uses the alias `*{event.anchor}`; aliases are not accepted, write the value out")
             case yaml.ScalarEvent():
                 self._check(event, line)
                 self._scalar(event, line)
@@ -153,11 +156,11 @@ class _Builder:
     def _check(self, event: Any, line: int) -> None:
         self._values += 1
         if self._values > MAX_VALUES:
-            raise _Refused(line, f"has more than {MAX_VALUES:,} values, the most that is accepted")
+            raise Refused(line, f"has more than {MAX_VALUES:,} values, the most that is accepted")
         if event.anchor:
-            raise _Refused(line, f"sets the anchor `&{event.anchor}`; anchors are not accepted, write the value out")
+            raise Refused(line, f"sets the anchor `&{event.anchor}`; anchors are not accepted, write the value out")
         if event.tag is not None and event.tag != "!":
-            raise _Refused(line, f"has the tag `{event.tag}`; tags are not accepted, write plain values")
+            raise Refused(line, f"has the tag `{event.tag}`; tags are not accepted, write plain values")
 
     def _scalar(self, event: Any, line: int) -> None:
         frame = self._stack[-1] if self._stack else None
@@ -166,7 +169,7 @@ class _Builder:
             return
         value = event.value
         if _UNSTORABLE.search(value):
-            raise _Refused(line, "has an escape for NUL or half a character; only text that can be stored is accepted")
+            raise Refused(line, "has an escape for NUL or half a character; only text that can be stored is accepted")
         if event.implicit[0]:
             value = _plain(value)
         path = self._place(value, line)
@@ -175,19 +178,19 @@ class _Builder:
 
     def _key(self, frame: _Frame, key: str, line: int) -> None:
         if key == "<<":
-            raise _Refused(line, "merges with `<<`; merging is not accepted, write the keys out")
+            raise Refused(line, "merges with `<<`; merging is not accepted, write the keys out")
         if key in frame.keys:
-            raise _Refused(line, f"sets `{key}` a second time; it stands already on line {frame.keys[key]}")
+            raise Refused(line, f"sets `{key}` a second time; it stands already on line {frame.keys[key]}")
         frame.keys[key] = line
         frame.key = key
         self._lines[(*frame.path, key)] = line
 
     def _open(self, container: dict[str, Any] | list[Any], line: int) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise _Refused(line, f"is nested deeper than {MAX_DEPTH} levels, the most that is accepted")
+            raise Refused(line, f"is nested deeper than {MAX_DEPTH} levels, the most that is accepted")
         frame = self._stack[-1] if self._stack else None
         if frame is not None and isinstance(frame.container, dict) and frame.key is None:
-            raise _Refused(line, "has a list or mapping as a key; a key is a word")
+            raise Refused(line, "has a list or mapping as a key; a key is a word")
         path = self._place(container, line)
         self._stack.append(_Frame(container, path))
 

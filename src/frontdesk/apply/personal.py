@@ -24,7 +24,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 
 
 def masked(text: str) -> str:
-    """One line without control and direction marks and what is no character at all, as in a file; addresses, links and long numbers replaced, their shape kept.
+    """One line without control and direction marks and what is no character at all; addresses, links and long numbers
+    replaced, their shape kept.
 
     Sentences in which something had to be replaced are left out, where others remain: they serve a wish, and are none.
     """
