@@ -5,9 +5,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+from tests.conftest import as_application, make_tenant
 
 from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
 from frontdesk.core.clock import SystemClock
@@ -106,6 +109,32 @@ async def test_a_classifier_that_an_older_version_stored_is_fitted_anew(
         while not (said := await said_of(supervisor, agents)).scores:
             pass
     assert best(said) == "two"
+
+
+async def test_a_classifier_that_could_not_be_fitted_anew_is_tried_again(
+    database_url: str, make_supervisor: MakeSupervisor
+) -> None:
+    database = await Database.connect(as_application(database_url), max_connections=4, statement_timeout_s=0.2)
+    owner = await asyncpg.connect(database_url)
+    try:
+        tenant_id = await make_tenant(database, "acme")
+        agents = definitions(tenant_id, 1, {"one": VISITS, "two": MONEY})
+        async with database.scope(tenant_id) as scope:
+            await put_classifier(scope, "of another version", zlib.compress(msgspec.msgpack.encode([1, ["one"]])))
+        supervisor = make_supervisor(database)
+        async with asyncio.timeout(60):
+            async with owner.transaction():
+                await owner.execute("LOCK TABLE classifiers IN EXCLUSIVE MODE")  # it can be read, and not written
+                with capture_logs() as logs:
+                    while not any(entry["event"] == "classifier.refit_failed" for entry in logs):
+                        assert not (await said_of(supervisor, agents)).scores
+                        await asyncio.sleep(0.01)
+            while not (said := await said_of(supervisor, agents)).scores:
+                await asyncio.sleep(0.01)
+        assert best(said) == "two"
+    finally:
+        await owner.close()
+        await database.close()
 
 
 async def test_the_classifiers_in_memory_are_bounded_by_their_size(

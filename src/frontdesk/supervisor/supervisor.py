@@ -134,7 +134,10 @@ class Supervisor:
             if found is None:
                 return None, False
             if (tenant.id, found) in self._classifiers:
-                return self._classifiers[tenant.id, found], found == wanted
+                classifier = self._classifiers[tenant.id, found]
+                if classifier is None and found != wanted:
+                    self._refit(definitions)  # it is under way, or failed for a reason that may be gone
+                return classifier, found == wanted
             stored = await store.classifier(scope)
         if stored is None:
             return None, False
@@ -158,8 +161,10 @@ class Supervisor:
                 await self.fit(definitions)
             except FrontdeskError as error:
                 log.error("classifier.refit_failed", tenant=tenant.slug, detail=error.detail)
-            finally:
-                del self._refitting[tenant.id]
+            except Exception:  # the edge of the background; not tried again, as it would fail with every message
+                log.exception("classifier.refit_broken", tenant=tenant.slug)
+                return
+            del self._refitting[tenant.id]
 
         if tenant.id not in self._refitting:
             self._refitting[tenant.id] = asyncio.create_task(refit())
