@@ -55,12 +55,15 @@ class MarkerFilter:
         cut = len(ready)
         self._held = text[cut:]
         self._has_begun = self._has_begun or cut > 0
-        return _MARKER.sub(self._renumbered, text[:cut])
+        return self._in_order(text[:cut])
 
     def flush(self) -> str:
         """What was held back, at the end of the text."""
         rest, self._held = self._held.rstrip(), ""
-        return _MARKER.sub(self._renumbered, rest)
+        return self._in_order(rest)
+
+    def _in_order(self, text: str) -> str:
+        return _MARKER.sub(self._renumbered, text) if "[" in text else text
 
     def _renumbered(self, found: re.Match[str]) -> str:
         numbers = []
@@ -82,6 +85,8 @@ def cite(text: str, passages: Mapping[int, Passage]) -> tuple[str, tuple[Citatio
 
 def citations(text: str, cited: Sequence[Passage]) -> tuple[Citation, ...]:
     """A citation quotes the words that the answer took over; the whole passage where it was put in other words."""
+    if not cited:
+        return ()
     claims: dict[int, list[str]] = {}
     end, claim = 0, ""
     for found in _MARKER.finditer(text):
@@ -93,7 +98,7 @@ def citations(text: str, cited: Sequence[Passage]) -> tuple[Citation, ...]:
 
 def without_markers(text: str) -> str:
     """An earlier answer as history: its numbers stand for nothing any more."""
-    return _MARKER.sub("", text)
+    return _MARKER.sub("", text) if "[" in text else text
 
 
 def _citation(passage: Passage, claims: list[str]) -> Citation:

@@ -71,24 +71,27 @@ class Guard:
         spoken, corrected = readings[weights.index(best)]
         likeness = self._read(text, words, corrected)
         together = likeness + _OF_PHRASES * min(best.danger, _HEAVIEST)
-        is_judged = best.danger > 0 or sum(word[0].isalpha() for word in words) >= _TELLING
-        if is_judged and together >= (FIRES if best.danger > 0 else FIRES_WITHOUT_PHRASE):
+        fires = FIRES if best.danger > 0 else FIRES_WITHOUT_PHRASE
+        if together >= fires and (best.danger > 0 or sum(word[0].isalpha() for word in words) >= _TELLING):
             reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
             return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason)
-        return self._tenants_words(words, lexicons, settings) or _human(words, lexicons)
+        return _tenants_words(words, readings, settings) or _human(readings)
 
     def _spoken(self, words: list[str]) -> list[Lexicon]:
         """The languages that the message may be in: those that know nearly as many of its words as the best, first."""
-        known = [(lexicon.knows(words), lexicon) for lexicon in self._lexicons]
-        most = max(count for count, _ in known)
-        ranked = sorted(known, key=lambda pair: -pair[0])
-        return [lexicon for count, lexicon in ranked if count >= most * _SPOKEN]
+        known = [lexicon.knows(words) for lexicon in self._lexicons]
+        least = max(known) * _SPOKEN
+        ranked = sorted(zip(known, self._lexicons, strict=True), key=lambda pair: -pair[0])
+        return [lexicon for count, lexicon in ranked if count >= least]
 
     def _read(self, text: str, words: list[str], corrected: list[str]) -> float:
         """The likeness of the whole or of what follows its last question: what was asked before does not hide it."""
-        whole = self._likeness.of(words, is_question=asks(text))
+        is_question = asks(text)
+        whole = self._likeness.of(words, is_question=is_question)
         if corrected != words:
-            whole = max(whole, self._likeness.of(corrected, is_question=asks(text)))
+            whole = max(whole, self._likeness.of(corrected, is_question=is_question))
+        if not is_question:
+            return whole
         after = tokens(after_questions(text))[:_LONGEST]
         return max(whole, self._likeness.of(after, is_question=False)) if len(after) >= _SENTENCE else whole
 
@@ -96,20 +99,6 @@ class Guard:
         """The words that make it read like an emergency, of those that the lexicon knows: no names, no numbers."""
         known = [word for word in words if lexicon.knows([word])]
         return f"reads like an emergency: {', '.join(self._likeness.heaviest(known, _NAMED))}"
-
-    def _tenants_words(self, words: list[str], lexicons: list[Lexicon], settings: TenantSettings) -> Alarm | None:
-        """One of the tenant's own phrases, unless it is negated."""
-        readings = [(lexicon, said) for lexicon in lexicons for said in (words, lexicon.corrected(words))]
-        for language, phrases in settings.emergency.words.items():
-            for phrase in phrases:
-                wanted = tokens(phrase)
-                for lexicon, said in readings:
-                    at = _position(wanted, said)
-                    if at is not None and not _negated(
-                        lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)
-                    ):
-                        return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
-        return None
 
 
 def heaviest(weights: Iterable[Weight]) -> Weight:
@@ -206,11 +195,26 @@ def _elsewhere(lexicon: Lexicon, words: list[str], hit: Hit, others: list[Hit]) 
     return own.isdisjoint(clauses[at] for other in others for span in other.spans for at in range(*span))
 
 
-def _human(words: list[str], lexicons: Iterable[Lexicon]) -> Alarm | None:
-    for lexicon in lexicons:
-        said = lexicon.corrected(words)
-        figures = [span for hit in lexicon.found("idiom", said) for span in hit.spans]
-        for hit in lexicon.wishes_human(said):
+def _tenants_words(
+    words: list[str], readings: Iterable[tuple[Lexicon, list[str]]], settings: TenantSettings
+) -> Alarm | None:
+    """One of the tenant's own phrases, unless it is negated."""
+    for language, phrases in settings.emergency.words.items():
+        for phrase in phrases:
+            wanted = tokens(phrase)
+            for lexicon, said in ((lexicon, said) for lexicon, corrected in readings for said in (words, corrected)):
+                at = _position(wanted, said)
+                if at is not None and not _negated(lexicon, said, (at, at + len(wanted)), _negations(lexicon, said)):
+                    return Alarm(Stage.EMERGENCY, "tenant", language, f"the tenant's own phrase: {phrase}")
+    return None
+
+
+def _human(readings: Iterable[tuple[Lexicon, list[str]]]) -> Alarm | None:
+    """`readings`: each language with the words as it reads them."""
+    for lexicon, said in readings:
+        hits = lexicon.wishes_human(said)
+        figures = [span for hit in lexicon.found("idiom", said) for span in hit.spans] if hits else []
+        for hit in hits:
             if not any(_overlap(span, figure) for span in hit.spans for figure in figures):
                 return Alarm(Stage.HUMAN, "human", lexicon.language, f"asks for a human: {_quote(said, hit)}")
     return None

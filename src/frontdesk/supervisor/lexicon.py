@@ -210,14 +210,15 @@ class _Index:
     def hits(self, words: Sequence[str]) -> list[Hit]:
         text = f" {' '.join(words)} "
         numbers = set(self._always)
+        by_word, by_beginning, lengths = self._by_word, self._by_beginning, self._lengths
         for word in words:
-            if found := self._by_word.get(word):
-                numbers.update(found)
-            for length in self._lengths:
+            if word in by_word:
+                numbers.update(by_word[word])
+            for length in lengths:
                 if length > len(word):
                     break
-                if found := self._by_beginning.get(word[:length]):
-                    numbers.update(found)
+                if (beginning := word[:length]) in by_beginning:
+                    numbers.update(by_beginning[beginning])
         return [hit for n in sorted(numbers) if (hit := _match(self.phrases[n], text)) is not None]
 
     def every_hit(self, words: Sequence[str]) -> list[Hit]:

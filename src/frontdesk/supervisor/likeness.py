@@ -97,5 +97,5 @@ def _of_word(word: str) -> list[int]:
 
 
 def _pairs(words: Sequence[str]) -> list[int]:
-    row = [_START, *(word for word in words if word != COMMA)]
-    return [place(f"{first} {second}") for first, second in dict.fromkeys(pairwise(row))]
+    row = [_START, *[word for word in words if word != COMMA]]
+    return [zlib.crc32(f"{first} {second}".encode()) % PLACES for first, second in dict.fromkeys(pairwise(row))]

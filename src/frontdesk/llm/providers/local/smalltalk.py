@@ -39,6 +39,9 @@ _KINDS = (
     (re.compile(rf"(?<!\w)(?:{one_of(_THANKS.split(','))})(?!\w)"), phrases.WELCOME),
     (re.compile(rf"(?<!\w)(?:{one_of(_GREETINGS.split(','))})(?!\w)"), phrases.GREETING),
 )
+_LETTERS = re.compile(r"[^\W_]+")
+# Every word of courtesy. A message with any other is more than that, which is seen without looking for phrases.
+_COURTEOUS = frozenset(_LETTERS.findall(" ".join([_GOODBYES, _THANKS, _GREETINGS, *_POLITE])))
 _PLEASE = (
     r"^(?:(?:please|can you|could you|would you|will you|hey|hi|hello|kannst du|konnen sie|puedes|puede|peux-tu|"
     r"pouvez-vous|pode|tolong|bisa)[\s,]+)*(?:bitte\s+)?"
@@ -60,6 +63,8 @@ _BEYOND = re.compile(
 def small_talk(text: str, language: str) -> str | None:
     """The polite answer to a message that says nothing but hello, thanks or goodbye; None for any other."""
     folded = fold(text)
+    if not _COURTEOUS.issuperset(_LETTERS.findall(folded)):
+        return None
     for pattern, answer in _KINDS:
         if pattern.search(folded) and _is_only_polite(folded):
             return phrases.say(answer, language)
