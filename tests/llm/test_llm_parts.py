@@ -79,9 +79,9 @@ def test_no_minute_holds_more_than_the_allowance(uses: list[tuple[float, int]], 
     taken: list[tuple[float, int]] = []
     for pause_s, amount in uses:
         clock.move(pause_s)
-        wait_s = allowance.wait_s(tenant, amount, per_minute)
+        wait_s = allowance.of(tenant).wait_s(amount, per_minute)
         if wait_s == 0:
-            allowance.use(tenant, amount)
+            allowance.of(tenant).use(amount)
             taken.append((clock.monotonic(), amount))
         else:
             assert 0 < wait_s <= 60
@@ -95,19 +95,19 @@ def test_after_the_wait_that_was_told_it_fits(uses: list[tuple[float, int]], amo
     allowance = Allowance(clock)
     for pause_s, used in uses:
         clock.move(pause_s)
-        allowance.use(tenant, used)
-    clock.move(allowance.wait_s(tenant, amount, 60) + 1e-6)
-    assert allowance.wait_s(tenant, amount, 60) == 0
+        allowance.of(tenant).use(used)
+    clock.move(allowance.of(tenant).wait_s(amount, 60) + 1e-6)
+    assert allowance.of(tenant).wait_s(amount, 60) == 0
 
 
 def test_what_is_given_back_may_be_used_again_and_tenants_do_not_share() -> None:
     clock, tenant, other = MovableClock(), uuid4(), uuid4()
     allowance = Allowance(clock)
-    allowance.use(tenant, 100)
-    assert allowance.wait_s(tenant, 1, 100) > 0
-    assert allowance.wait_s(other, 1, 100) == 0
-    allowance.use(tenant, -40)
-    assert allowance.wait_s(tenant, 40, 100) == 0
+    allowance.of(tenant).use(100)
+    assert allowance.of(tenant).wait_s(1, 100) > 0
+    assert allowance.of(other).wait_s(1, 100) == 0
+    allowance.of(tenant).use(-40)
+    assert allowance.of(tenant).wait_s(40, 100) == 0
 
 
 MODELS = [(table.id, model) for table in price_tables for model in table.models]

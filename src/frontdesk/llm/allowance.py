@@ -4,9 +4,9 @@ Sixty counters a tenant whatever the rate: `limits` keeps one entry for each uni
 """
 
 from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
-
-from cachetools import LRUCache
 
 from frontdesk.core.clock import Clock
 
@@ -17,28 +17,20 @@ class Allowance:
     """Uses of the last minute by tenant. Of more than `most` tenants the least recent start anew."""
 
     def __init__(self, clock: Clock, most: int = 10_000) -> None:
+        self.of: Callable[[UUID], Window] = lru_cache(most)(lambda _tenant: Window(clock))
+
+
+class Window:
+    """What one tenant used in the last minute."""
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._windows: LRUCache[UUID, _Window] = LRUCache(most)
-
-    def wait_s(self, tenant_id: UUID, amount: int, per_minute: int) -> float:
-        """Seconds until `amount` fits; 0 when it does now. What never fits is let through by an empty window alone."""
-        window = self._windows.get(tenant_id)
-        return window.wait_s(self._clock.monotonic(), amount, per_minute) if window else 0.0
-
-    def use(self, tenant_id: UUID, amount: int) -> None:
-        """Count `amount`; a negative one gives back what was counted too much."""
-        window = self._windows.get(tenant_id)
-        if window is None:
-            window = self._windows[tenant_id] = _Window()
-        window.use(self._clock.monotonic(), amount)
-
-
-class _Window:
-    def __init__(self) -> None:
         self._seconds: deque[tuple[int, int]] = deque()  # (second, used), oldest first
         self._used = 0
 
-    def use(self, now: float, amount: int) -> None:
+    def use(self, amount: int) -> None:
+        """Count `amount`; a negative one gives back what was counted too much."""
+        now = self._clock.monotonic()
         self._forget(now)
         second = int(now)
         if self._seconds and self._seconds[-1][0] == second:
@@ -47,7 +39,9 @@ class _Window:
             self._seconds.append((second, amount))
         self._used += amount
 
-    def wait_s(self, now: float, amount: int, per_minute: int) -> float:
+    def wait_s(self, amount: int, per_minute: int) -> float:
+        """Seconds until `amount` fits; 0 when it does now. What never fits is let through by an empty window alone."""
+        now = self._clock.monotonic()
         self._forget(now)
         left = self._used
         if left <= 0 or left + amount <= per_minute:

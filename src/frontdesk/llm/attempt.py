@@ -40,8 +40,8 @@ class Attempt:
         self, call: Call, target: Target, request: LLMRequest, clock: Clock, prices: Prices, metrics: LLMMetrics
     ) -> None:
         self._call = call
-        self._target = target
-        self._request = request
+        self.target = target
+        self.request = request
         self._clock = clock
         self._prices = prices
         self._metrics = metrics
@@ -69,7 +69,7 @@ class Attempt:
     def end(self, outcome: str, usage: Usage) -> Usage:
         """Writes row and metrics; gives back the usage as it was written."""
         usage = _sane(usage)
-        target, call, metrics = self._target, self._call, self._metrics
+        target, call = self.target, self._call
         now = self._clock.now()
         lasted_s = self._clock.monotonic() - self._began
         cost = self._prices.cost(target.provider, target.model, usage, now)
@@ -94,21 +94,23 @@ class Attempt:
                 created_at=now,
             )
         )
-        labels = (target.provider, target.model)
-        metrics.calls.labels(*labels, outcome).inc()
-        if outcome != CACHED:
-            metrics.seconds.labels(*labels).observe(lasted_s)
-        if self._first_token_s is not None:
-            metrics.first_token_seconds.labels(*labels).observe(self._first_token_s)
-        metrics.used(call.tenant_id, target, usage, cost)
+        timed_s = None if outcome == CACHED else lasted_s
+        self._metrics.ended(call.tenant_id, target, outcome, usage, cost, timed_s, self._first_token_s)
         return usage
 
     def _estimate(self) -> Usage:
-        return tokens.estimated(self._request, "".join(self._pieces))
+        return tokens.estimated(self.request, "".join(self._pieces))
 
 
 def _sane(usage: Usage) -> Usage:
     """Within the ledger's columns, and no part larger than its whole."""
+    whole_input, whole_output = usage.input_tokens, usage.output_tokens
+    if (
+        0 <= usage.cached_tokens <= whole_input <= _MOST_TOKENS
+        and 0 <= usage.cache_write_tokens <= whole_input - usage.cached_tokens
+        and 0 <= usage.reasoning_tokens <= whole_output <= _MOST_TOKENS
+    ):
+        return usage  # as nearly always
     input_tokens = _bounded(usage.input_tokens, _MOST_TOKENS)
     output_tokens = _bounded(usage.output_tokens, _MOST_TOKENS)
     cached_tokens = _bounded(usage.cached_tokens, input_tokens)

@@ -38,6 +38,7 @@ class Breaker:
         self._opened_at: float | None = None
         self._probing = False
         self.failures = 0
+        self.told: BreakerState | None = None  # the state that the metrics show
 
     @property
     def state(self) -> BreakerState:

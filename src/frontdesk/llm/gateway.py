@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, RateLimited
 from frontdesk.llm import tokens
-from frontdesk.llm.allowance import Allowance
+from frontdesk.llm.allowance import Allowance, Window
 from frontdesk.llm.answers import Answers
 from frontdesk.llm.attempt import Attempt, Call
 from frontdesk.llm.breaker import Breaker, BreakerView
@@ -99,8 +99,8 @@ class Gateway:
                 if response is not None:
                     return response
         finally:
-            if walk.reserved:
-                self._tokens.use(call.tenant_id, -walk.reserved)  # each attempt counted what it really used
+            if walk.tokens is not None:
+                walk.tokens.use(walk.used - walk.reserved)  # instead of what was expected
         raise walk.failure or self._all_left_alone(call.alias, chain)
 
     def available(self, alias: Alias, *, without: str | None = None) -> Alias:
@@ -130,17 +130,19 @@ class Gateway:
             return None
         await self._prices.load(target.provider, target.model)
         breaker = self._breaker(target)
+        takes_all_at = self._limits.attempts if walk.hear is None else 1
         for number in range(1, self._limits.attempts + 1):
             left_s = walk.deadline - self._clock.monotonic()
             ticket = breaker.admit() if left_s > 0 else None
             if ticket is None:
                 return None
-            self._metrics.breaker(target, breaker.state)
+            self._tell(target, breaker)
             walk.begin_anew()
             # A stream's adapter notices silence. A plain answer is silent until it is whole: time is kept for a retry.
-            takes_all = is_last and (walk.hear is not None or number == self._limits.attempts)
+            bound_s = left_s if is_last and number >= takes_all_at else left_s / 2
+            attempt = Attempt(call, target, request, self._clock, self._prices, self._metrics)
             try:
-                response = await self._attempt(call, target, request, ticket, left_s / (1 if takes_all else 2), walk)
+                response = await self._attempt(attempt, breaker, ticket, bound_s, walk)
             except ProviderFailure as failure:
                 walk.failed(failure, is_free)
                 if not failure.switchable:
@@ -157,14 +159,12 @@ class Gateway:
         return None
 
     async def _attempt(
-        self, call: Call, target: Target, request: LLMRequest, ticket: int, bound_s: float, walk: "_Walk"
+        self, attempt: Attempt, breaker: Breaker, ticket: int, bound_s: float, walk: "_Walk"
     ) -> LLMResponse:
         """One try. Its row is written and its breaker told, however it ends."""
-        breaker = self._breaker(target)
-        attempt = Attempt(call, target, request, self._clock, self._prices, self._metrics)
         used: Usage | None = None
         try:
-            response = await self._ask(target, request, attempt, bound_s, walk)
+            response = await self._ask(attempt, bound_s, walk)
             used = attempt.end(OK, response.usage)
             breaker.succeeded(ticket)
             return response
@@ -182,14 +182,13 @@ class Gateway:
             if used is None:  # the caller went away
                 used = attempt.cancelled()
                 breaker.abandoned(ticket)
-            self._metrics.breaker(target, breaker.state)
-            if not self._prices.is_free(target.provider):
-                self._tokens.use(call.tenant_id, used.input_tokens + used.output_tokens)
+            self._tell(attempt.target, breaker)
+            if not self._prices.is_free(attempt.target.provider):
+                walk.used += used.input_tokens + used.output_tokens
 
-    async def _ask(
-        self, target: Target, request: LLMRequest, attempt: Attempt, bound_s: float, walk: "_Walk"
-    ) -> LLMResponse:
+    async def _ask(self, attempt: Attempt, bound_s: float, walk: "_Walk") -> LLMResponse:
         """The provider's answer within its time: `bound_s` to the first sign of it, the deadline to its end."""
+        target, request = attempt.target, attempt.request
         provider = self._providers[target.provider]
         try:
             async with asyncio.timeout(bound_s) as bound:
@@ -219,21 +218,22 @@ class Gateway:
     def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
         """Once a call: count it against the tenant's allowance. Where that is used up only what is free may answer."""
         if walk.is_allowed is None:
+            requests, tokens_ = self._requests.of(call.tenant_id), self._tokens.of(call.tenant_id)
             expected = tokens.message_tokens(request)
             limits = (
-                ("requests", self._requests, 1, call.requests_per_minute),
-                ("tokens", self._tokens, expected, call.tokens_per_minute),
+                ("requests", requests, 1, call.requests_per_minute),
+                ("tokens", tokens_, expected, call.tokens_per_minute),
             )
             walk.is_allowed = True
-            for name, allowance, amount, per_minute in limits:
-                wait_s = 0.0 if per_minute is None else allowance.wait_s(call.tenant_id, amount, per_minute)
+            for name, window, amount, per_minute in limits:
+                wait_s = 0.0 if per_minute is None else window.wait_s(amount, per_minute)
                 if wait_s > 0:
                     self._metrics.limited.labels(str(call.tenant_id), name).inc()
                     walk.limited(f"This minute's {name} to language models are used up ({per_minute}).", wait_s)
                     return False
-            self._requests.use(call.tenant_id, 1)
-            self._tokens.use(call.tenant_id, expected)
-            walk.reserved = expected
+            requests.use(1)
+            tokens_.use(expected)
+            walk.tokens, walk.reserved = tokens_, expected
         return walk.is_allowed
 
     def _chain(self, alias: Alias) -> list[Target]:
@@ -242,6 +242,8 @@ class Gateway:
         if not known:
             names = ", ".join(sorted({target.provider for target in alias.targets})) or "no provider"
             raise NoProvider(f"The model alias {alias.name!r} names {names}: none of them is configured.")
+        if len(known) == 1:
+            return known
         drawn = {id(target): random.random() ** (1 / max(target.weight, 1e-9)) for target in known}
         return sorted(known, key=lambda target: (target.rank, -drawn[id(target)]))
 
@@ -265,6 +267,12 @@ class Gateway:
             breaker = self._breakers[key] = Breaker(self._clock, limits.breaker_failures, limits.breaker_open_s)
         return breaker
 
+    def _tell(self, target: Target, breaker: Breaker) -> None:
+        """The metrics, when the breaker's state is another than they know."""
+        if (state := breaker.state) is not breaker.told:
+            breaker.told = state
+            self._metrics.breaker(target, state)
+
     def _all_left_alone(self, alias: Alias, chain: list[Target]) -> NoProvider:
         retry_after = min(self._breaker(target).retry_in_s for target in chain)
         return NoProvider(
@@ -281,7 +289,9 @@ class _Walk:
         self.hear = hear
         self.is_void = False  # text went out that counts no longer
         self.is_allowed: bool | None = None  # by the tenant's allowance; None: not asked yet
-        self.reserved = 0  # tokens
+        self.tokens: Window | None = None  # of the tenant's allowance, once this call is counted
+        self.reserved = 0  # of it until it is known what was used
+        self.used = 0
         self.failure: FrontdeskError | None = None
 
     def begin_anew(self) -> None:

@@ -1,9 +1,9 @@
 """What `/metrics` tells of calls to providers."""
 
 from decimal import Decimal
+from functools import lru_cache, partial
 from uuid import UUID
 
-from cachetools import LRUCache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from frontdesk.llm.breaker import BreakerState
@@ -47,24 +47,39 @@ class LLMMetrics:
         self.breakers = Gauge("frontdesk_llm_breaker_state", "0 closed, 1 half open, 2 open", target, registry=registry)
 
         # Looking children up by their labels costs more than counting: they are kept where calls are made.
-        self._used: LRUCache[tuple[UUID, str, str], tuple[Counter, ...]] = LRUCache(2000)
-        self._told: LRUCache[tuple[str, str], BreakerState] = LRUCache(2000)
+        self._children = lru_cache(2000)(partial(_Children, self))
 
     def breaker(self, target: Target, state: BreakerState) -> None:
-        key = (target.provider, target.model)
-        if self._told.get(key) is not state:
-            self._told[key] = state
-            self.breakers.labels(*key).set(_STATES[state])
+        self.breakers.labels(target.provider, target.model).set(_STATES[state])
 
-    def used(self, tenant_id: UUID, target: Target, usage: Usage, cost: Decimal | None) -> None:
-        """What an attempt used, by tenant."""
-        key = (tenant_id, target.provider, target.model)
-        kept = self._used.get(key)
-        if kept is None:
-            labels = (str(tenant_id), target.provider, target.model)
-            kinds = (self.tokens.labels(*labels, kind) for kind in _TOKENS)
-            kept = self._used[key] = (*kinds, self.cost.labels(*labels))
+    def ended(
+        self,
+        tenant_id: UUID,
+        target: Target,
+        outcome: str,
+        usage: Usage,
+        cost: Decimal | None,
+        lasted_s: float | None,
+        first_token_s: float | None,
+    ) -> None:
+        """An attempt; times are None where there is nothing to time."""
+        kept = self._children(tenant_id, target.provider, target.model, outcome)
+        kept.calls.inc()
+        if lasted_s is not None:
+            kept.seconds.observe(lasted_s)
+        if first_token_s is not None:
+            self.first_token_seconds.labels(target.provider, target.model).observe(first_token_s)
         counts = (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, cost)
-        for counter, count in zip(kept, counts, strict=True):
+        for counter, count in zip(kept.used, counts, strict=True):
             if count:
                 counter.inc(float(count))
+
+
+class _Children:
+    """What counts the attempts of one tenant at one target that end in one way."""
+
+    def __init__(self, metrics: LLMMetrics, tenant_id: UUID, provider: str, model: str, outcome: str) -> None:
+        labels = (str(tenant_id), provider, model)
+        self.calls = metrics.calls.labels(provider, model, outcome)
+        self.seconds = metrics.seconds.labels(provider, model)
+        self.used = (*(metrics.tokens.labels(*labels, kind) for kind in _TOKENS), metrics.cost.labels(*labels))

@@ -17,10 +17,11 @@ def tokens_of(text: str) -> int:
 
 def message_tokens(request: LLMRequest) -> int:
     """Of the messages alone: what differs from call to call, and cheap to count."""
-    total = 0
+    texts = "".join([message.text for message in request.messages])
+    total = _MESSAGE_TOKENS * len(request.messages) + tokens_of(texts)
     for message in request.messages:
-        total += _MESSAGE_TOKENS + tokens_of(message.text) + _IMAGE_TOKENS * len(message.images)
-        total += sum(map(_of_call, message.tool_calls))
+        if message.images or message.tool_calls:
+            total += _IMAGE_TOKENS * len(message.images) + sum(map(_of_call, message.tool_calls))
     return total
 
 

@@ -265,8 +265,8 @@ def _message(message: Message) -> JSONObject:
     if message.images:
         parts: list[JSONObject] = [{"type": "text", "text": message.text}] if message.text else []
         parts += [{"type": "image_url", "image_url": {"url": image.url}} for image in message.images]
-        return {"role": message.role.value, "content": parts}
-    return {"role": message.role.value, "content": message.text}
+        return {"role": message.role, "content": parts}
+    return {"role": message.role, "content": message.text}
 
 
 def _tool(spec: ToolSpec) -> JSONObject:

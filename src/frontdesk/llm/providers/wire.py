@@ -167,7 +167,7 @@ class Wire:
     async def _read(self, response: aiohttp.ClientResponse, most: int = MAX_BODY_BYTES) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        async for piece in response.content.iter_any():
+        while piece := await response.content.readany():
             size += len(piece)
             if size > most:
                 raise self.nonsense("an answer that is too large")
