@@ -14,6 +14,7 @@ from frontdesk.agents.models import Agent, Step
 from frontdesk.agents.results import failed
 from frontdesk.agents.turn import AgentTurn
 from frontdesk.core.clock import Clock
+from frontdesk.core.together import together
 from frontdesk.llm.types import ToolCall
 from frontdesk.tools.toolbox import BoundTool, Toolbox
 from frontdesk.tools.types import Records, ToolContext, ToolKind, ToolResult
@@ -115,13 +116,10 @@ class Actions:
 
     async def _look_up(self, prepared: Sequence[Ready | Refused]) -> list[ToolResult]:
         try:
-            async with asyncio.timeout_at(self._ends_at), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._looked_up(each)) for each in prepared]
+            async with asyncio.timeout_at(self._ends_at):
+                return await together([self._looked_up(each) for each in prepared])
         except TimeoutError:
             raise OutOfBounds("time") from None
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from several  # callers know the errors, not how many ran
-        return [task.result() for task in tasks]
 
     async def _looked_up(self, prepared: Ready | Refused) -> ToolResult:
         if isinstance(prepared, Refused):

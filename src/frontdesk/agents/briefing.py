@@ -63,7 +63,7 @@ def _facts(turn: AgentTurn, agent: Agent) -> str:
     tenant = turn.definitions.tenant
     now = turn.now
     facts = [
-        f"Now: {now:%A}, {now.day} {now:%B %Y}, {now:%H:%M} ({tenant.settings.time_zone}), that is {now:%Y-%m-%d}.",
+        f"Now: {now:%A}, {now.day} {now:%B %Y, %H:%M} ({tenant.settings.time_zone}), that is {now.date()}.",
         f"The contact's language (ISO 639-1): {turn.language}.",
     ]
     if (pending := turn.pending_of(agent)) is not None:

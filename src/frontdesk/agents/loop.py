@@ -182,7 +182,7 @@ class Loop:
     def _check_bounds(self) -> None:
         if self._tokens >= self._agent.max_tokens:
             raise OutOfBounds("tokens")
-        if sum((row.cost_usd or Decimal(0) for row in self.rows), Decimal(0)) >= self._agent.max_cost_usd:
+        if sum([row.cost_usd for row in self.rows if row.cost_usd], Decimal(0)) >= self._agent.max_cost_usd:
             raise OutOfBounds("cost")
 
     def _put_step(self, response: LLMResponse, begun: float) -> None:

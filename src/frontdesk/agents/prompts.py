@@ -3,25 +3,37 @@
 import difflib
 from uuid import UUID
 
+from cachetools import LRUCache
+
 from frontdesk.agents.models import Agent, Definitions, Prompt
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tools.templates import Templates
 from frontdesk.tools.types import JSONObject
 
+_CACHED = 1_000
+
 
 class Prompts:
-    """Renders prompts; compiled templates are kept by tenant, name and version."""
+    """Renders prompts; compiled templates are kept by tenant, name and version, instructions by that of the tenant."""
 
     def __init__(self, metrics: Metrics) -> None:
-        hits, misses = metrics.cache.labels("prompts", "hit"), metrics.cache.labels("prompts", "miss")
-        self._templates = Templates(lambda is_hit: (hits if is_hit else misses).inc())
+        self._hits, misses = metrics.cache.labels("prompts", "hit"), metrics.cache.labels("prompts", "miss")
+        self._templates = Templates(lambda is_hit: (self._hits if is_hit else misses).inc())
+        self._rendered: LRUCache[tuple[UUID, int, str, str], str] = LRUCache(_CACHED)
 
     def instructions(self, definitions: Definitions, agent: Agent) -> str:
         """The agent's prompt with its values; its description when it has no prompt. Raises TemplateFailed."""
         prompt = definitions.prompts.get(agent.prompt)
         if prompt is None:
             return agent.description
-        return self.render(definitions.tenant.id, prompt, prompt_values(definitions, agent))
+        tenant = definitions.tenant
+        key = (tenant.id, tenant.version, agent.name, prompt.template)
+        known = self._rendered.get(key)
+        if known is not None:
+            self._hits.inc()
+            return known
+        rendered = self._rendered[key] = self.render(tenant.id, prompt, prompt_values(definitions, agent))
+        return rendered
 
     def render(self, tenant_id: UUID, prompt: Prompt, values: JSONObject) -> str:
         # With the text in the key, as a prompt that was deleted begins again at version 1.

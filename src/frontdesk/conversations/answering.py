@@ -1,6 +1,5 @@
 """From a turn to its answer: guard, router, agents, one merged text."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any  # the stored decision is JSON
@@ -20,6 +19,7 @@ from frontdesk.conversations.models import Author, IntentOut, Routing, Spoken, T
 from frontdesk.conversations.pending import Waiting
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.clock import Clock
+from frontdesk.core.together import together
 from frontdesk.db import Database
 from frontdesk.knowledge.models import Citation
 from frontdesk.llm.ledger import LedgerRow
@@ -27,6 +27,8 @@ from frontdesk.llm.types import Role, TextDelta
 from frontdesk.supervisor.models import Alarm, Decision, Intent, RouteState, Stage
 from frontdesk.supervisor.supervisor import Supervisor
 from frontdesk.tools.types import Need
+
+_ROLES = {Author.CONTACT: Role.USER, Author.AGENT: Role.ASSISTANT, Author.STAFF: Role.ASSISTANT}
 
 AT_ONCE = 3  # agents that one message may set to work
 
@@ -78,17 +80,18 @@ class Answering:
     async def draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow], worker: UUID) -> Draft:
         """Raises TurnLost when another worker has the turn."""
         definitions = await self._definitions.at(turn.tenant_id, turn.version)
-        alarm = self._supervisor.guard(turn.message, definitions)
+        message, history = turn.message, turn.history
+        alarm = self._supervisor.guard(message, definitions)
         if alarm is not None:
             draft = alarmed(alarm, definitions)
             live.say(TextDelta(draft.text))
             return draft
         waiting = Waiting.decode(turn.pending)
         steps = await self._steps(turn)
-        said = tuple(spoken.text for spoken in turn.history if spoken.author is Author.CONTACT)
+        said = tuple([spoken.text for spoken in history if spoken.author is Author.CONTACT])
         state = RouteState(waiting.calls, waiting.clarification, turn.agent, said)
-        decision = await self._supervisor.route(turn.message, definitions, state, turn.turn_id, rows)
-        decision = as_begun(decision, steps, turn.message, definitions)
+        decision = await self._supervisor.route(message, definitions, state, turn.turn_id, rows)
+        decision = as_begun(decision, steps, message, definitions)
         if decision.clarify is not None:
             draft = asked_back(decision, waiting, decision.clarify)
             live.say(TextDelta(draft.text))
@@ -203,14 +206,7 @@ class Answering:
             )
             return await self._runner.run(agent_turn, agent, partial(voices.speaks, place))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(run(place, intent)) for place, intent in enumerate(decision.intents[:AT_ONCE])
-                ]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from failed  # the first says it all: its siblings were cancelled
-        return [task.result() for task in tasks]
+        return await together([run(place, intent) for place, intent in enumerate(decision.intents[:AT_ONCE])])
 
 
 def as_begun(decision: Decision, steps: Sequence[Step], message: str, definitions: Definitions) -> Decision:
@@ -274,8 +270,7 @@ def _part_failed(definitions: Definitions, outcome: AgentOutcome, decision: Deci
 
 def _history(spoken: Sequence[Spoken]) -> tuple[tuple[Role, str], ...]:
     """What a model reads of the past; failures and notices of ours are not part of it."""
-    roles = {Author.CONTACT: Role.USER, Author.AGENT: Role.ASSISTANT, Author.STAFF: Role.ASSISTANT}
-    return tuple((roles[each.author], each.text) for each in spoken if each.author in roles)
+    return tuple([(_ROLES[each.author], each.text) for each in spoken if each.author in _ROLES])
 
 
 def _intents(intents: Sequence[Intent]) -> tuple[IntentOut, ...]:

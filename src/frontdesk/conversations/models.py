@@ -94,11 +94,11 @@ class TurnInput(msgspec.Struct, frozen=True):
     @property
     def message(self) -> str:
         """What the contact wrote in this turn, one line a message."""
-        return "\n".join(spoken.text for spoken in self.window if spoken.seq in self.covers)
+        return "\n".join([spoken.text for spoken in self.window if spoken.seq in self.covers])
 
     @property
     def history(self) -> tuple[Spoken, ...]:
-        return tuple(spoken for spoken in self.window if spoken.seq not in self.covers)
+        return tuple([spoken for spoken in self.window if spoken.seq not in self.covers])
 
 
 class Accepted(msgspec.Struct, frozen=True):

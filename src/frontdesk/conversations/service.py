@@ -123,15 +123,15 @@ class Conversations:
     async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
         """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one, AnswerLate."""
         try:
-            async with (
-                asyncio.timeout(self._patience_s),
-                aclosing(self.follow(tenant_id, conversation_id, turn_id, None)) as happenings,
-            ):
-                async for happening in happenings:
-                    if isinstance(happening, Answer):
-                        return happening
-                    if isinstance(happening, Failure):
-                        raise failed(happening)
+            async with asyncio.timeout(self._patience_s):
+                if (running := self._live.get(turn_id)) is not None:
+                    await running.over()
+                    if running.outcome is not None:
+                        return answered(running.outcome)
+                async with aclosing(self.follow(tenant_id, conversation_id, turn_id, None)) as happenings:
+                    async for happening in happenings:
+                        if isinstance(happening, Answer | Failure):
+                            return answered(happening)
         except TimeoutError:
             raise AnswerLate("The message is kept; its answer comes later, by stream or history.") from None
         raise TurnFailed("The turn ended without an answer.")  # pragma: no cover - follow ends with an outcome
@@ -271,8 +271,10 @@ def outcome_of(message: Message) -> Outcome:
     return Failure("DAMAGED", "The stored answer can't be read any more.", "", message.in_reply_to)
 
 
-def failed(failure: Failure) -> TurnFailed:
-    """As the error that a plain request ends with."""
-    error = TurnFailed(failure.detail)
-    error.error_code = failure.error_code
-    return error
+def answered(outcome: Outcome) -> Answer:
+    """What a plain request ends with. Raises TurnFailed with the failure's code."""
+    if isinstance(outcome, Answer):
+        return outcome
+    error = TurnFailed(outcome.detail)
+    error.error_code = outcome.error_code
+    raise error

@@ -29,6 +29,8 @@ from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import DecryptFailed
 from frontdesk.llm.ledger import LedgerRow
 
+_AUTHORS = {author.value: author for author in Author}
+
 
 class Ending(msgspec.Struct, frozen=True):
     """What a turn leaves when it ends: its message, its marks on the conversation, its trace."""
@@ -170,7 +172,7 @@ class ConversationStore:
         damaged = False
         for seq, role, body in zip(row["seqs"] or (), row["roles"] or (), row["bodies"] or (), strict=True):
             try:
-                window.append(Spoken(seq, Author(role), sealed.open_body(tenant_id, body).content))
+                window.append(Spoken(seq, _AUTHORS[role], sealed.open_body(tenant_id, body).content))
             except DecryptFailed:
                 damaged = True
         try:

@@ -73,6 +73,7 @@ class Worker:
         self._concurrent = concurrent
         self._places = asyncio.Semaphore(concurrent)
         self._running: dict[UUID, asyncio.Task[None]] = {}
+        metrics.turns_running.set_function(lambda: len(self._running))
         self._is_open = True
         # Rows of the ledger that the database was not there for.
         self._owed: deque[tuple[UUID, LedgerRow]] = deque(maxlen=OWED_AT_MOST)
@@ -85,14 +86,12 @@ class Worker:
         live = self._live.begin(turn.turn_id, turn.attempt, is_heard=is_heard)
         task = asyncio.create_task(self._run_lane(turn, live), name=f"turn {turn.turn_id}")
         self._running[turn.turn_id] = task
-        self._metrics.turns_running.set(len(self._running))
         task.add_done_callback(partial(self._ended, turn.turn_id))
         return True
 
     def _ended(self, turn_id: UUID, task: asyncio.Task[None]) -> None:
         if self._running.get(turn_id) is task:
             del self._running[turn_id]
-        self._metrics.turns_running.set(len(self._running))
 
     async def run(self) -> None:
         """Keeps leases and takes over abandoned turns. Until cancelled; `stop` comes first."""
@@ -362,12 +361,12 @@ class Worker:
 
 
 def usage_of(rows: list[LedgerRow]) -> UsageOut:
-    cost = sum((row.cost_usd or Decimal(0) for row in rows), Decimal(0))
+    cost = sum([row.cost_usd for row in rows if row.cost_usd], Decimal(0))
     return UsageOut(
-        input_tokens=sum(row.input_tokens for row in rows),
-        cached_tokens=sum(row.cached_tokens for row in rows),
-        output_tokens=sum(row.output_tokens for row in rows),
-        reasoning_tokens=sum(row.reasoning_tokens for row in rows),
+        input_tokens=sum([row.input_tokens for row in rows]),
+        cached_tokens=sum([row.cached_tokens for row in rows]),
+        output_tokens=sum([row.output_tokens for row in rows]),
+        reasoning_tokens=sum([row.reasoning_tokens for row in rows]),
         cost_usd=format(cost.normalize() if cost else Decimal(0), "f"),
         llm_calls=len(rows),
     )

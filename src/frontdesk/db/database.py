@@ -127,9 +127,14 @@ class Database:
     async def call(self, query: str, *args: Any) -> list[Any]:
         """One statement in a transaction of its own: for functions that set the tenant, or are of no tenant."""
         with _translated():
-            async with self._connection() as connection:
+            connection = await self._take()
+            try:
                 rows: list[Any] = await connection.fetch(query, *args)
-                return rows
+            except BaseException:
+                await self._pool.release(connection)  # which waits until a cancelled statement has really ended
+                raise
+            await self._put_back(connection)
+            return rows
 
     @asynccontextmanager
     async def listening(
@@ -199,12 +204,9 @@ class Database:
         try:
             yield connection
         except BaseException:
-            await self._pool.release(connection)  # which waits until a cancelled statement has really ended
+            await self._pool.release(connection)  # as in `call`
             raise
-        if self._waiting or len(self._at_hand) >= AT_HAND or _is_lost(connection):
-            await self._pool.release(connection)
-        else:
-            self._at_hand.append(connection)
+        await self._put_back(connection)
 
     async def _take(self) -> Any:
         while self._at_hand:
@@ -217,6 +219,13 @@ class Database:
             return await self._pool.acquire(timeout=10.0)
         finally:
             self._waiting -= 1
+
+    async def _put_back(self, connection: Any) -> None:
+        """One that has just done its work: whether it lives is asked when it is needed again."""
+        if self._waiting or len(self._at_hand) >= AT_HAND:
+            await self._pool.release(connection)
+        else:
+            self._at_hand.append(connection)
 
 
 def _is_lost(connection: Any) -> bool:

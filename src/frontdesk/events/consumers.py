@@ -20,7 +20,7 @@ LEASE_S = 30.0
 TRIES = 3
 RETRY_S = 0.2
 # What is written within this time is read at once: a reader is no part of a turn, it must not slow it down.
-COALESCE_S = 0.05
+COALESCE_S = 0.25
 
 log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from frontdesk.telemetry.metrics import Metrics
 
 # Letters, digits and a few marks, as ids and trace parents have them: nothing that could break a log line.
 _SANE = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,100}$")
+_PORT = re.compile(r":\d*$")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -96,7 +97,7 @@ class Surroundings:
 
 def _host(scope: Scope) -> str:
     """Without its port, in small letters; a request of HTTP/1.0 without one counts as loopback."""
-    return re.sub(r":\d*$", "", _header(scope, b"host", "localhost")).lower()
+    return _PORT.sub("", _header(scope, b"host", "localhost")).lower()
 
 
 def _header(scope: Scope, name: bytes, default: str = "") -> str:

@@ -27,7 +27,7 @@ def configure_logs(*, production: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),  # a line is one write
         cache_logger_on_first_use=True,
     )
     # Libraries speak up for warnings only, through the same door.
