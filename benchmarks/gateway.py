@@ -200,7 +200,8 @@ def report(results: dict[str, Any]) -> str:
         )
     return "\n\n".join((
         "The model answers at once; calls go one after the other, kinds in turns, medians of "
-        f"{results['repeat']} rounds. Both sides use aiohttp and read every event.",
+        f"{results['repeat']} rounds. Both sides use aiohttp and read every event: directly line by line, as "
+        "one would write it, in the gateway those together that came together: a token may add less than nothing.",
         f"**The gateway adds {results['added_p50_ms']:.2f} ms to a plain call at the median.** {beside}",
         table(["plain call", "p50 ms", "p99 ms", "CPU ms of the client"], rows),
         f"**Each streamed token costs {further_us(streamed):.1f} µs of CPU more than read directly**, beside what the "
