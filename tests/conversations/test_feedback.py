@@ -47,6 +47,22 @@ async def test_a_message_without_an_answer_has_no_decision_to_judge(desk_room: R
         await desk_room.services.feedback.give(desk_room.tenant, accepted.message_id, "ann", Verdict.RIGHT, None)
 
 
+async def test_a_verdict_that_meets_the_erasure_of_its_session_leaves_nothing_behind(desk_room: Room) -> None:
+    answer = await desk_room.chat("Where is my order?", new_id())
+    give = desk_room.services.feedback.give(desk_room.tenant, answer.message_id, "ann", Verdict.RIGHT, None)
+    async with desk_room.owner.transaction():
+        query = "SELECT clear_conversation($1, $2, $3, $4)"
+        await desk_room.owner.fetchval(query, desk_room.tenant.id, answer.session_id, new_id(), b"")
+        giving = asyncio.create_task(give)
+        async with asyncio.timeout(30):
+            while not await desk_room.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+    with pytest.raises(ConversationNotFound):
+        await giving
+    assert await desk_room.owner.fetchval("SELECT count(*) FROM feedback") == 0
+    assert await told(desk_room) == []
+
+
 async def test_the_verdicts_on_one_decision_are_bounded(desk_room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback_module, "MOST_VERDICTS", 2)
     feedback, tenant, message_id = desk_room.services.feedback, desk_room.tenant, await answered(desk_room)

@@ -99,6 +99,7 @@ class Feedback:
                 "agent": agent,
             }
             await self._events.append(scope, "feedback", str(conversation_id), "feedback.given", payload)
+            await _turn_of(scope, message_id)  # again, as nobody else has the conversation now: it may have been erased
             given = await _put(scope, turn_id, author, verdict, agent)
             if given is None:
                 raise Conflict(f"{MOST_VERDICTS} people have judged this decision already.")
