@@ -71,7 +71,8 @@ class Bench:
         return added
 
     async def _fitted(self, examples: Sequence[Example]) -> Classifier:
-        return Classifier.load(await fit(examples, await self._embedder.embed([text for text, _ in examples])))
+        vectors = await self._embedder.embed([text for text, _ in examples])
+        return Classifier.load(await fit(examples, vectors, self._embedder))
 
     async def _right(self, classifier: Classifier, rows: Sequence[Row]) -> float | None:
         texts = [row["text"] for row in rows]

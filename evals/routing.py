@@ -33,7 +33,7 @@ class Bench:
     async def taught(self, rows: Sequence[Row], labels: Sequence[Labels]) -> Classifier:
         examples = [(row["text"], label) for row, each in zip(rows, labels, strict=True) for label in each or ("",)]
         vectors = await self._embedder.embed([text for text, _ in examples])
-        return Classifier.load(await fit(examples, vectors))
+        return Classifier.load(await fit(examples, vectors, self._embedder))
 
     async def asked(self, classifier: Classifier, rows: Sequence[Row]) -> list[Scored]:
         texts = [row["text"] for row in rows]

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -19,7 +18,7 @@ from frontdesk.db import Database
 from frontdesk.embedding import DIMENSIONS, Vectors
 from frontdesk.embedding.minilm import MiniLM
 from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged, Scored, likeness
-from frontdesk.supervisor.fit import Example, FitFailed, fingerprint, fit, order_of
+from frontdesk.supervisor.fit import Example, FitFailed, fingerprint, fit, labels_of, order_of, spoken
 from frontdesk.supervisor.fitting import fitted
 from frontdesk.supervisor.store import classifier, classifier_fingerprint, put_classifier
 from frontdesk.supervisor.vectorise import grams
@@ -55,7 +54,7 @@ class Desk:
         self._embedder = embedder
 
     async def body(self, examples: Sequence[Example]) -> bytes:
-        return await fit(examples, await self._embedder.embed([text for text, _ in examples]))
+        return await fit(examples, await self._embedder.embed([text for text, _ in examples]), self._embedder)
 
     async def taught(self, examples: Sequence[Example]) -> Classifier:
         return Classifier.load(await self.body(examples))
@@ -76,6 +75,11 @@ async def clinic(desk: Desk) -> Classifier:
 
 def best(scored: Scored) -> str:
     return next(iter(scored.probabilities))
+
+
+def nameless(examples: Sequence[Example]) -> Vectors:
+    """Names of labels that say nothing: vectors unlike any other."""
+    return random_vectors(len(labels_of(examples)), seed=1)
 
 
 def random_vectors(count: int, seed: int = 0) -> Vectors:
@@ -133,6 +137,22 @@ async def test_texts_asked_together_score_as_when_asked_alone(desk: Desk, clinic
     alone = [(await desk.asked(clinic, text))[0] for text in texts]
     for one, other in zip(together, alone, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+
+
+async def test_what_a_label_is_called_tells_what_it_is_for_and_is_no_example(desk: Desk) -> None:
+    examples = [("The red one please", "bicycle_repair"), ("It should be blue", "piano_lessons")]
+    taught = await desk.taught(examples)
+    for text, label in (("my bike is broken", "bicycle_repair"), ("learn to play an instrument", "piano_lessons")):
+        (scored,) = await desk.asked(taught, text)
+        assert best(scored) == label
+        assert {example for example, _, _ in scored.nearest} == {example for example, _ in examples}
+
+
+@pytest.mark.parametrize(
+    ("label", "words"), [("card_arrival", "card arrival"), ("STORE-Hours", "store hours"), ("é", "é"), ("__", "__")]
+)
+def test_names_of_labels_are_read_as_words(label: str, words: str) -> None:
+    assert spoken(label) == words
 
 
 async def test_a_text_with_several_labels_has_several_likely_ones(desk: Desk) -> None:
@@ -219,7 +239,7 @@ def test_a_served_score_is_that_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(fitting, "RIDGE", 1e-3)
     vectors = random_vectors(len(EXAMPLES))
-    body = fitted(order_of(EXAMPLES, vectors))
+    body = fitted(order_of(EXAMPLES, vectors, nameless(EXAMPLES)))
     (scored,) = Classifier(body).score([EXAMPLES[2][0]], vectors[[2]])
     sharpness, constant = body.calibration.several
     assert scored.independent[EXAMPLES[2][1]] == pytest.approx(1 / (1 + np.exp(-sharpness - constant)), abs=0.02)
@@ -232,7 +252,7 @@ def test_more_examples_than_can_be_learnt_from_are_taken_evenly_from_the_labels(
     examples = [
         (f"{label} number {place}", label) for label, size in (("a", 80), ("b", 15), ("c", 9)) for place in range(size)
     ]
-    body = fitted(order_of(examples, random_vectors(len(examples))))
+    body = fitted(order_of(examples, random_vectors(len(examples)), nameless(examples)))
     assert sorted(np.bincount(body.example_labels)) == [9, 10, 11]
 
 
@@ -249,7 +269,7 @@ def test_more_examples_than_can_be_learnt_from_are_taken_evenly_from_the_labels(
     ],
 )
 def test_bytes_that_are_no_classifier_are_refused(damage: Callable[[bytes], bytes]) -> None:
-    body = fitted(order_of(EXAMPLES, random_vectors(len(EXAMPLES)))).packed()
+    body = fitted(order_of(EXAMPLES, random_vectors(len(EXAMPLES)), nameless(EXAMPLES))).packed()
     with pytest.raises(ClassifierDamaged):
         Classifier.load(damage(body))
 
@@ -257,7 +277,9 @@ def test_bytes_that_are_no_classifier_are_refused(damage: Callable[[bytes], byte
 @given(place=st.integers(0, 10), junk=st.binary(max_size=40))
 def test_a_body_with_a_part_replaced_is_refused_or_answers(place: int, junk: bytes) -> None:
     examples = EXAMPLES[:6]
-    parts = msgspec.msgpack.decode(msgspec.msgpack.encode(fitted(order_of(examples, random_vectors(6)))))
+    parts = msgspec.msgpack.decode(
+        msgspec.msgpack.encode(fitted(order_of(examples, random_vectors(6), nameless(examples))))
+    )
     parts[place] = junk
     try:
         loaded = Classifier.load(zlib.compress(msgspec.msgpack.encode(parts)))
@@ -271,15 +293,15 @@ def test_the_fingerprint_tells_examples_and_embedders_apart_but_not_their_order(
     assert len({fingerprint(EXAMPLES, "m"), fingerprint(EXAMPLES, "n"), fingerprint(EXAMPLES[1:], "m")}) == 3
 
 
-async def test_too_many_examples_are_refused_before_anything_is_started() -> None:
+async def test_too_many_examples_are_refused_before_anything_is_started(embedder: MiniLM) -> None:
     examples = [(f"text {place}", "a") for place in range(20_001)]
     with pytest.raises(Invalid, match="20000"):
-        await fit(examples, np.zeros((20_001, DIMENSIONS), np.float32))
+        await fit(examples, np.zeros((20_001, DIMENSIONS), np.float32), embedder)
 
 
-async def test_vectors_that_are_no_numbers_fail_with_a_sentence(desk: Desk) -> None:
+async def test_vectors_that_are_no_numbers_fail_with_a_sentence(embedder: MiniLM) -> None:
     with pytest.raises(FitFailed, match="could not be fitted"):
-        await fit(EXAMPLES, np.full((len(EXAMPLES), DIMENSIONS), np.nan, np.float32))
+        await fit(EXAMPLES, np.full((len(EXAMPLES), DIMENSIONS), np.nan, np.float32), embedder)
 
 
 @given(st.text(max_size=300))
@@ -309,9 +331,9 @@ async def test_each_tenant_has_its_own_classifier_and_the_newest_alone(
         assert await classifier_fingerprint(scope) is None
 
 
-async def test_fitting_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+async def test_fitting_that_is_given_up_leaves_no_process(embedder: MiniLM) -> None:
     examples = [(f"text number {place} {place % 7}", str(place % 40)) for place in range(4_000)]
-    running = asyncio.create_task(fit(examples, random_vectors(4_000)))
+    running = asyncio.create_task(fit(examples, random_vectors(4_000), embedder))
     while not (children := _children()):
         await asyncio.sleep(0)
     running.cancel()

@@ -157,7 +157,7 @@ class Trainer:
             seen = np.flatnonzero(folds != fold)
             seen = seen[seen < (learnt if when == "before" else proposed)]
             asked = np.flatnonzero(folds == fold)
-            best = await _best(texts, everything, seen, asked)
+            best = await _best(texts, everything, seen, asked, self._embedder)
             for place, label in zip(asked, best, strict=True):
                 right[when][place] = label == texts[place][1]
                 if when == "before" and place < learnt and label != texts[place][1]:
@@ -186,9 +186,9 @@ class Trainer:
             return 0, ()
         own = await self._embedded([text for text, _ in added], "proposals")
         self._on_progress(Progress("fitted", 0, 2, "with the examples as they are"))
-        before = await _fitted(examples, vectors)
+        before = await _fitted(examples, vectors, self._embedder)
         self._on_progress(Progress("fitted", 1, 2, "with the additions"))
-        after = await _fitted([*examples, *added], np.concatenate([vectors, own]))
+        after = await _fitted([*examples, *added], np.concatenate([vectors, own]), self._embedder)
         self._on_progress(Progress("fitted", 2, 2, ""))
         turns = [turn for turn in await self._decisions.recent(definitions.tenant.id, recent) if _is_routed(turn)]
         replay = Replay(definitions, self._embedder, self._language, self._now)
@@ -320,16 +320,18 @@ def _agents(decision: Decision) -> tuple[str, ...]:
     return ("asks back",) if decision.clarify is not None else tuple(intent.agent for intent in decision.intents)
 
 
-async def _fitted(examples: Sequence[Example], vectors: Vectors) -> Classifier | None:
+async def _fitted(examples: Sequence[Example], vectors: Vectors, embedder: Embedder) -> Classifier | None:
     """None where there are no agents to be told apart."""
     if len({agent for _, agent in examples}) < 2:
         return None
-    return Classifier.load(await fit(examples, vectors))
+    return Classifier.load(await fit(examples, vectors, embedder))
 
 
-async def _best(texts: Sequence[Example], vectors: Vectors, seen: np.ndarray, asked: np.ndarray) -> list[str]:
+async def _best(
+    texts: Sequence[Example], vectors: Vectors, seen: np.ndarray, asked: np.ndarray, embedder: Embedder
+) -> list[str]:
     """The likeliest agent of each of `asked`, by a classifier of `seen`; empty where it can tell none."""
-    classifier = await _fitted([texts[place] for place in seen], vectors[seen])
+    classifier = await _fitted([texts[place] for place in seen], vectors[seen], embedder)
     if classifier is None or not len(asked):
         return [""] * len(asked)
     scored = classifier.score([texts[place][0] for place in asked], vectors[asked])

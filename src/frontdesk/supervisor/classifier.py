@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from frontdesk.embedding import DIMENSIONS, Vectors
 from frontdesk.supervisor.spelling import Floats, Grams, Spelling, grams_of
 
-FORMAT = 3
+FORMAT = 4
 BEST, NEAREST = 5, 5
 COMPARED = 3  # nearest examples, in closeness
 SCOPE_SLOPE = 9.0
 DOUBT = 0.02  # of any label: even what is perfectly clear to the classifier is sometimes meant otherwise
 AT_LEAST = 0.02  # of `independent`: what is less likely is left out
 MOST_BYTES = 64 * 2**20  # unpacked
+
+Probabilities = NDArray[np.floating]
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -54,8 +56,8 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
     example_labels: tuple[int, ...]  # the first label of each; -1 for an example of none
     calibration: Calibration
     sharpness: float  # of likeness in meaning
-    vectors: bytes  # int8 (examples, 384)
-    weights: bytes  # float16 (examples, labels)
+    vectors: bytes  # int8 (examples and then labels, 384): a label's name is an example of it that is never shown
+    weights: bytes  # float16 (examples and labels, labels)
     hashes: bytes  # uint32, sorted
     idf: bytes  # float16
     spelt: bytes  # float16 (hashes, labels): what an n-gram adds to each score
@@ -74,8 +76,9 @@ class Classifier:
         places, size = len(body.examples), len(body.labels)
         if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
             raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
-        self._vectors = lengthened(_array(body.vectors, np.int8, places * DIMENSIONS).reshape(places, DIMENSIONS))
-        self._weights = _array(body.weights, np.float16, places * size).reshape(places, size).astype(np.float32)
+        rows = places + size
+        self._vectors = lengthened(_array(body.vectors, np.int8, rows * DIMENSIONS).reshape(rows, DIMENSIONS))
+        self._weights = _array(body.weights, np.float16, rows * size).reshape(rows, size).astype(np.float32)
         hashes = _array(body.hashes, np.uint32)
         self._spelling = Spelling(hashes, _array(body.idf, np.float16, len(hashes)).astype(np.float32))
         # As narrow as stored: a text has some hundred of tens of thousands.
@@ -110,7 +113,8 @@ class Classifier:
         scores = likeness(cosines, self._sharpness) @ self._weights
         for row, text in enumerate(grams_of(texts)):
             scores[row] += self._by_spelling(text)
-        return [self._scored(scores[row], cosines[row]) for row in range(len(texts))]
+        shown = len(self._examples)
+        return [self._scored(scores[row], cosines[row, :shown]) for row in range(len(texts))]
 
     def _by_spelling(self, text: Grams) -> Floats:
         places, shares = self._spelling.vector(text)
@@ -126,7 +130,7 @@ class Classifier:
         if not self.labels:
             return Scored({}, 0.0, nearest)
         one = self._calibration.one * (scores - scores.max())
-        shares = (1 - DOUBT) * np.exp(one) / np.exp(one).sum() + DOUBT / len(self.labels)
+        shares = doubted(np.exp(one) / np.exp(one).sum())
         several = sigmoid(self._calibration.several[0] * scores + self._calibration.several[1])
         beyond = closeness(scores[None], cosines[None, self._labelled]) - self._calibration.scope
         likely = [place for place in _largest(several, len(several)) if several[place] >= AT_LEAST]
@@ -139,6 +143,12 @@ class Classifier:
 
     def _label(self, place: int) -> str:
         return self.labels[place] if place >= 0 else ""
+
+
+def doubted(shares: Probabilities) -> Probabilities:
+    """Of labels (the last axis), summing to one."""
+    less: Probabilities = (1 - DOUBT) * shares + DOUBT / shares.shape[-1]
+    return less
 
 
 def lengthened(rounded: NDArray[np.int8]) -> Vectors:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 
 from frontdesk.core.errors import FrontdeskError, Invalid
-from frontdesk.embedding import DIMENSIONS, Vectors
+from frontdesk.embedding import DIMENSIONS, Embedder, Vectors
 from frontdesk.supervisor.classifier import FORMAT
 
 Example = tuple[str, str]  # text, label; an empty label: an example of what none of the labels is for
@@ -19,6 +20,8 @@ MOST_EXAMPLES = 20_000
 FIT_TIMEOUT_S = 300.0
 # One core: the other stays free for the server.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+_BREAKS = re.compile(r"[\W_]+")
 
 
 class FitFailed(FrontdeskError):
@@ -31,6 +34,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     texts: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     vectors: bytes  # float32 (texts, 384)
+    spoken: bytes  # float32 (distinct labels, sorted; 384): what the labels' own names mean
 
 
 def fingerprint(examples: Sequence[Example], embedder_name: str) -> str:
@@ -39,19 +43,31 @@ def fingerprint(examples: Sequence[Example], embedder_name: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-async def fit(examples: Sequence[Example], vectors: Vectors) -> bytes:
+def spoken(label: str) -> str:
+    """The label's name as words: a label is called after what it is for."""
+    return _BREAKS.sub(" ", label).strip().casefold() or label
+
+
+async def fit(examples: Sequence[Example], vectors: Vectors, embedder: Embedder) -> bytes:
     """The body for `Classifier.load`. A text may come several times, with several labels. Seconds for thousands.
 
-    `vectors` are the texts' embeddings, shape (len(examples), 384). Raises Invalid and FitFailed.
+    `vectors` are the texts' embeddings, shape (len(examples), 384); `embedder`, which made them, reads the labels'
+    names too. Raises Invalid and FitFailed.
     """
     if len(examples) > MOST_EXAMPLES:
         raise Invalid(f"The agents have {len(examples)} examples; at most {MOST_EXAMPLES} are accepted.")
     if vectors.shape != (len(examples), DIMENSIONS):
         raise ValueError(f"{len(examples)} examples need vectors of shape ({len(examples)}, {DIMENSIONS}).")
-    return await _run(msgspec.msgpack.encode(order_of(examples, vectors)))
+    names = await embedder.embed([spoken(label) for label in labels_of(examples)])
+    return await _run(msgspec.msgpack.encode(order_of(examples, vectors, names)))
 
 
-def order_of(examples: Sequence[Example], vectors: Vectors) -> Order:
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    return sorted({label for _, label in examples} - {""})
+
+
+def order_of(examples: Sequence[Example], vectors: Vectors, names: Vectors) -> Order:
+    """`names` are the embeddings of what is `spoken` of each of `labels_of(examples)`."""
     labels: dict[str, set[str]] = {}
     places: dict[str, int] = {}
     for place, (text, label) in enumerate(examples):
@@ -59,7 +75,10 @@ def order_of(examples: Sequence[Example], vectors: Vectors) -> Order:
         places.setdefault(text, place)
     texts = sorted(labels)  # the same body whatever the order
     rows = np.ascontiguousarray(vectors[[places[text] for text in texts]], np.float32)
-    return Order(tuple(texts), tuple(tuple(sorted(labels[text])) for text in texts), rows.tobytes())
+    spoken_rows = np.ascontiguousarray(names, np.float32)
+    return Order(
+        tuple(texts), tuple(tuple(sorted(labels[text])) for text in texts), rows.tobytes(), spoken_rows.tobytes()
+    )
 
 
 async def _run(order: bytes) -> bytes:

@@ -2,7 +2,8 @@
 of the server.
 
 Kernel ridge regression: one linear system gives the weights of all labels, and, in closed form, what each example would
-score had it, or its whole label, been left out. So calibration needs no second fit.
+score had it, or its whole label, been left out. So calibration needs no second fit. What a label is called is an
+example of it, too: it says what the label is for in other words.
 """
 
 import os
@@ -16,13 +17,22 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from frontdesk.embedding import DIMENSIONS, Vectors
-from frontdesk.supervisor.classifier import FORMAT, Body, Calibration, closeness, lengthened, likeness, sigmoid
-from frontdesk.supervisor.fit import Order
+from frontdesk.supervisor.classifier import (
+    FORMAT,
+    Body,
+    Calibration,
+    closeness,
+    doubted,
+    lengthened,
+    likeness,
+    sigmoid,
+)
+from frontdesk.supervisor.fit import Order, spoken
 from frontdesk.supervisor.spelling import Floats, Grams, Spelling, grams_of, spelling_of
 
 MOST_LEARNT = 10_000  # bounds the fit: its matrix takes 400 MB then
 MOST_CELLS = 4_000_000  # of n-grams by labels
-RIDGE = 0.15
+RIDGE = 0.1
 SPELLING = 0.2  # beside meaning
 # Of likeness. Labels that exclude one another are told apart by the nearest examples; labels that combine in one text
 # by what each adds to it: examples whose labels combine otherwise are further, and have to count.
@@ -56,7 +66,8 @@ def fitted(order: Order) -> Body:
         )
     labels = tuple(sorted({label for several in order.labels for label in several}))
     vectors = np.frombuffer(order.vectors, np.float32).reshape(len(order.texts), DIMENSIONS)
-    if not np.isfinite(vectors).all():
+    names = np.frombuffer(order.spoken, np.float32).reshape(len(labels), DIMENSIONS)
+    if not (np.isfinite(vectors).all() and np.isfinite(names).all()):
         raise ValueError("the vectors of the examples are no numbers")
     targets = np.zeros((len(order.texts), len(labels)), np.float32)
     for row, several in enumerate(order.labels):
@@ -67,10 +78,12 @@ def fitted(order: Order) -> Body:
     spelling = spelling_of(grams, RARE if len(grams) >= MANY else 1, MOST_CELLS // max(len(labels), 1))
     spelling.idf = spelling.idf.astype(np.float16).astype(np.float32)  # as the classifier will have it
     chosen = _spread(first)
-    rounded = _rounded(vectors[chosen])
-    first, targets = first[chosen], targets[chosen]
+    # The labels' names come last, as examples.
+    rounded = _rounded(np.concatenate([vectors[chosen], names]))
+    first, targets = first[chosen], np.concatenate([targets[chosen], np.eye(len(labels), dtype=np.float32)])
+    spellings = [grams[place] for place in chosen] + grams_of([spoken(label) for label in labels])
     sharpness = FLAT if (targets.sum(axis=1) > 1).any() else SHARP
-    machine = _Machine(lengthened(rounded), [grams[place] for place in chosen], spelling, sharpness, targets)
+    machine = _Machine(lengthened(rounded), spellings, spelling, sharpness, targets)
     return Body(
         format=FORMAT,
         labels=labels,
@@ -139,8 +152,8 @@ def _matrix(grams: Sequence[Grams], spelling: Spelling) -> scipy.sparse.csr_arra
 
 
 def _calibration(machine: _Machine, first: NDArray[np.int64]) -> Calibration:
-    """Maximum a posteriori on left-out scores, around what suits the public sets."""
-    scores, targets = machine.each_left_out(), machine.targets
+    """Maximum a posteriori on left-out scores of the examples (not of the names), around what suits the public sets."""
+    scores, targets = machine.each_left_out()[: len(first)], machine.targets[: len(first)]
     sizes = targets.sum(axis=0)
     # An example that is alone in its label tells nothing of its label's score.
     told = (first >= 0) & (sizes[np.maximum(first, 0)] >= 2) if len(sizes) else np.zeros(len(first), bool)
@@ -152,14 +165,17 @@ def _calibration(machine: _Machine, first: NDArray[np.int64]) -> Calibration:
 
 
 def _sharpness(scores: Floats, targets: Floats) -> float:
-    """Of the softmax: the likeliest by golden section, in logarithms, with PRIOR_ONE counting as some examples."""
+    """Of the softmax: the likeliest by golden section, in logarithms, with PRIOR_ONE counting as some examples.
+
+    As served, with its DOUBT: or a single mislabelled example would make all others less sure.
+    """
 
     def unlikely(log_sharpness: float) -> float:
         sharpened = np.exp(log_sharpness) * (scores - scores.max(axis=1, keepdims=True)).astype(np.float64)
-        shares = np.exp(sharpened) / np.exp(sharpened).sum(axis=1, keepdims=True)
+        shares = doubted(np.exp(sharpened) / np.exp(sharpened).sum(axis=1, keepdims=True))
         right = (shares * targets).sum(axis=1) / np.maximum(targets.sum(axis=1), 1)
         strangeness = (log_sharpness - np.log(PRIOR_ONE)) ** 2
-        return float(PRIOR_EXAMPLES * strangeness - np.log(np.maximum(right, 1e-9)).sum())
+        return float(PRIOR_EXAMPLES * strangeness - np.log(right).sum())
 
     if not len(scores):
         return PRIOR_ONE
@@ -182,13 +198,13 @@ def _sloped(scores: Floats, targets: Floats) -> tuple[float, float]:
 
 def _boundary(machine: _Machine, scores: Floats, first: NDArray[np.int64]) -> float:
     """How close to the examples a text is that is as likely out of scope as in it."""
-    vectors = machine.vectors
+    vectors = machine.vectors[: len(first)]
     labels = np.unique(first[first >= 0])
     labelled = vectors[first >= 0]
     siblings = []
     for label in labels if len(labels) > 1 else ():
         block = np.flatnonzero(first == label)
-        others, cosines = machine.left_out(block), vectors[block] @ labelled.T
+        others, cosines = machine.left_out(np.append(block, len(first) + label))[:-1], vectors[block] @ labelled.T
         others[:, label] = 0
         cosines[:, first[first >= 0] == label] = -1
         siblings.append(closeness(others, cosines))

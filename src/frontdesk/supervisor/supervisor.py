@@ -224,7 +224,7 @@ class Supervisor:
         if not _tell(examples) or (stored is not None and stored[0] == wanted):
             return False
         vectors = await self._embedder.embed([text for text, _ in examples])
-        body = await fit(examples, vectors)
+        body = await fit(examples, vectors, self._embedder)
         async with self._db.scope(tenant_id) as scope:
             await store.put_classifier(scope, wanted, body)
         return True
