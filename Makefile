@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test check figures format lock clean crash fuzz pictures likeness
+.PHONY: help serve test coverage check figures format lock clean crash fuzz pictures likeness
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,9 @@ serve: $(VENV)/.runtime ## set everything up, start, print the address (FRONTDES
 test: $(VENV)/.dev ## set everything up, run every check and every test
 	@$(MAKE) --no-print-directory check
 	@scripts/test-servers
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+coverage: $(VENV)/.dev ## which lines the tests reach, but for those that only a server in its own process runs
 	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=xml:.coverage.xml
 
 check: $(VENV)/.dev ## lint, types, floors, documents that are generated

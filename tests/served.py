@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import HANG_S
+
 READY = re.compile(r"Ready in [\d.]+ s: (http://\S+)")
-START_S = 120.0
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Served:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    async def answered(self, session_id: str, seqs: set[int], timeout_s: float = 60.0) -> dict[str, Any]:
+    async def answered(self, session_id: str, seqs: set[int], timeout_s: float = HANG_S) -> dict[str, Any]:
         """The history once each of the contact's messages `seqs` is covered by an answer or an explicit failure."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -104,7 +105,7 @@ class Served:
                     return history
                 await asyncio.sleep(0.05)
 
-    async def said_line(self, words: str, timeout_s: float = 30.0) -> str:
+    async def said_line(self, words: str, timeout_s: float = HANG_S) -> str:
         """The first line of its output that has these words, once it is there."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -161,11 +162,11 @@ async def serving(data: Path, environment: Mapping[str, str] | None = None, port
     reading = asyncio.create_task(read())
     try:
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(HANG_S):
                 url = await ready
         except TimeoutError as error:
             raise RuntimeError("the server was not ready in time:\n" + "\n".join(said)) from error
-        async with httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=200)) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_S, limits=httpx.Limits(max_connections=200)) as client:
             served = Served(url, data, process, said, client, reading)
             yield served
             await served.stop()

@@ -142,7 +142,7 @@ async def crash(arguments, context):
 
 
 async def together(arguments, context):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(180):
         await meet.wait()
     return {"met": arguments["n"]}
 

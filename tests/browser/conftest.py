@@ -1,6 +1,5 @@
 """A real Chromium, a page in it, and the desk it talks to."""
 
-import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 from scripted_desk import ScriptedDesk
+from tests.conftest import IN_CI
 
 FIND_CHROMIUM = Path(__file__).parents[2] / "scripts" / "chromium"
 FLAGS = [
@@ -26,9 +26,7 @@ DESKTOP = {"width": 1100, "height": 800}
 async def browser() -> AsyncIterator[Browser]:
     chromium = subprocess.run([FIND_CHROMIUM], capture_output=True, text=True, check=False).stdout.strip()
     if not chromium:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium that runs: the browser tests need one")
-        pytest.skip("no Chromium that runs: install one, or name one by CHROMIUM")
+        (pytest.fail if IN_CI else pytest.skip)("no Chromium that runs: install one, or name one by CHROMIUM")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

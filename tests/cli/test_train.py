@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.test_commands import run
+from tests.conftest import HANG_S
 from tests.served import Served, serving
 
 from frontdesk.apply.files import read_folder
@@ -68,7 +69,7 @@ async def test_corrections_become_examples_that_route_rightly_once_applied(serve
     assert ASKED in read_folder(folder).agents["test_preparation"].examples
 
     await command(served, "apply", str(folder))
-    async with asyncio.timeout(30):  # the server takes over the new version by itself
+    async with asyncio.timeout(HANG_S):  # the server takes over the new version by itself
         while (await served.chat(ASKED))["agents"] != ["test_preparation"]:
             await asyncio.sleep(0.1)
     again = await command(served, "train", str(folder))

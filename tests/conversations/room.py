@@ -9,6 +9,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
+from tests.conftest import HANG_S
 from tests.crash.desk import SLUG, Desk
 from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
@@ -53,7 +54,7 @@ class Room:
 
     async def answer(self, accepted: Accepted) -> Answer:
         """Raises TurnFailed."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             return await self.services.conversations.outcome(self.tenant.id, accepted.conversation_id, accepted.turn_id)
 
     async def failure(self, accepted: Accepted) -> str:

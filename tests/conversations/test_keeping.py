@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from tests.conftest import HANG_S
 from tests.conversations.room import Room, Slow, room
 from tests.crash.desk import FILES, Desk
 from tests.vendors.server import Vendor
@@ -148,7 +149,7 @@ async def test_the_model_sees_a_bounded_window_and_a_summary_of_what_fell_out_of
             await talkative.chat(f"My parcel number {number} has not arrived in Dublin yet.", conversation)
         assert len(desk.vendor.requests[-1].messages) <= 4 + 1
         query = "SELECT summary_seq FROM conversations WHERE id = $1 AND summary IS NOT NULL"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while (await talkative.owner.fetchval(query, conversation) or 0) < 8:
                 await asyncio.sleep(0.05)
         await talkative.chat("And now?", conversation)

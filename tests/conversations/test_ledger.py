@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from structlog.testing import capture_logs
+from tests.conftest import HANG_S
 from tests.conversations.room import Room, Slow, room
 from tests.crash.desk import Desk
 from tests.vendors.replies import Reply
@@ -16,7 +17,7 @@ async def test_calls_of_turns_that_are_cut_off_together_are_all_written_down(des
     vendor.responder = lambda _request: Reply("never", stall_after=0)
     for number in range(AT_ONCE):
         await desk_room.accept(f"hello {number}", uuid4())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while len(vendor.requests) < AT_ONCE:
             await vendor.stalled.wait()
             await asyncio.sleep(0.05)
@@ -35,7 +36,7 @@ async def test_a_call_whose_answer_could_not_be_kept_in_time_is_written_down(
         "FRONTDESK_TURNS__LEASE_S": "2",
         "FRONTDESK_DATABASE__STATEMENT_TIMEOUT_S": "0.2",
     }
-    async with room(desk, database_url, **hurried) as open_room, asyncio.timeout(30):
+    async with room(desk, database_url, **hurried) as open_room, asyncio.timeout(HANG_S):
         accepted = await open_room.accept("one", uuid4())
         await slow.asked.wait()
         async with open_room.owner.transaction():

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from prometheus_client import CollectorRegistry
-from tests.conftest import as_application, make_tenant
+from tests.conftest import HANG_S, as_application, make_tenant
 
 from frontdesk.agents.models import Step
 from frontdesk.conversations.live import Live
@@ -391,7 +391,7 @@ class Life(RuleBasedStateMachine):
 
     def _followed(self, turn: Turn, place: Place) -> None:
         async def outcomes() -> list[Any]:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(HANG_S):
                 follow = self.conversations.follow(self.tenant_id, self.conversation, turn.id, place)
                 return [happening async for happening in follow]
 

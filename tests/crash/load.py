@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from tests.conftest import HANG_S
 from tests.crash.desk import SLUG, TOOLS, Desk
 from tests.served import Served, events_of
 
@@ -124,7 +125,7 @@ class Load:
         return False
 
 
-async def settled(served: Served, load: Load, timeout_s: float = 60.0) -> dict[str, list[dict[str, Any]]]:
+async def settled(served: Served, load: Load, timeout_s: float = HANG_S) -> dict[str, list[dict[str, Any]]]:
     """Every conversation's messages, once all that was acknowledged is covered."""
     seqs: dict[str, set[int]] = {}
     for kept in load.acknowledged:

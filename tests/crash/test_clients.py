@@ -162,7 +162,7 @@ async def test_ten_thousand_connections_are_tried_and_those_that_are_in_are_answ
     tried = min(10_000, many_files - 500)
     desk = replace(desk, settings={"FRONTDESK_CONNECTIONS__MOST": "1000", "FRONTDESK_CONNECTIONS__HEADERS_S": "600"})
     async with serving(desk.data, desk.environment) as served, AsyncExitStack() as stack:
-        inside = httpx.AsyncClient(base_url=served.url, timeout=60, limits=httpx.Limits(keepalive_expiry=None))
+        inside = httpx.AsyncClient(base_url=served.url, timeout=WITHIN_S, limits=httpx.Limits(keepalive_expiry=None))
         within = replace(served, client=await stack.enter_async_context(inside))
         assert (await say(within, "note one", str(uuid.uuid4()))).status_code == 200  # keeps its connection
         process = psutil.Process(served.process.pid)

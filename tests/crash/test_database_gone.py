@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.conftest import HANG_S
 
 from frontdesk.core.errors import DatabaseUnavailable
 from frontdesk.core.ids import new_id
@@ -63,7 +64,7 @@ async def test_callers_see_one_error_and_then_the_server_again(place: Path, deat
                 raise
 
     try:
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(HANG_S), asyncio.TaskGroup() as group:
             for use in (_call, _scope) * 6:
                 group.create_task(caller(use))
             for _ in range(20):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.conftest import HANG_S
 
 from frontdesk.db.embedded import EmbeddedServer, postmaster
 
@@ -41,7 +42,7 @@ async def test_nobody_else_may_connect_or_look_into_the_folders_above(closed: Pa
         running.kill()
         await asyncio.to_thread(running.wait, 30)
         keeping = asyncio.create_task(server.keep_running())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while not server.restarts:
                 await asyncio.sleep(0.1)
         keeping.cancel()

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import HANG_S
 from tests.llm.test_provider_contract import MAKERS
 from tests.vendors import Reply, ToolUse, Vendor, anthropic, gemini, openai
 from tests.vendors.replies import VendorRequest
@@ -26,7 +27,6 @@ from frontdesk.llm.types import (
     TextDelta,
 )
 
-HANG_S = 60.0  # only a hang reaches it
 REQUEST = LLMRequest(model="small", messages=(Message(Role.USER, "Hello"),))
 EVENTS = {"openai": openai.events, "anthropic": anthropic.events, "gemini": gemini.events}
 WHOLE = {"openai": openai.whole, "anthropic": anthropic.whole, "gemini": gemini.whole}

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from tests.conftest import HANG_S
 from tests.llm.conftest import MovableClock
 from tests.vendors import Reply, ToolUse, Use, Vendor, VendorRequest
 
@@ -127,7 +128,7 @@ async def leave_in_the_middle(gateway: Gateway, call: Call) -> None:
     """Whoever asked goes away after the first word."""
     spoken = asyncio.Event()
     task = asyncio.ensure_future(gateway.generate(call, ASKED, lambda _delta: spoken.set()))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await spoken.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -321,7 +322,7 @@ async def test_a_target_that_stalls_leaves_time_for_the_next(desk: Desk, ask: As
 async def test_the_deadline_is_of_the_whole_call(desk: Desk, ask: Ask) -> None:
     desk.vendor.responder = lambda _request: Reply(stall_after=0)
     call = a_call(OPENAI, ANTHROPIC, GEMINI, deadline_s=0.4)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         with pytest.raises(ProviderTimeout):
             await ask(desk.gateway, call)
     assert {row.outcome for row in call.rows} == {"timeout"}
@@ -458,7 +459,7 @@ async def test_a_reader_who_leaves_is_in_the_ledger_and_the_vendor_is_hung_up_on
     assert (row.outcome, row.estimated) == ("cancelled", True)
     assert row.output_tokens > 0
     assert row.cost_usd
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await desk.vendor.gone.wait()
 
 
@@ -466,7 +467,7 @@ async def test_a_cancelled_call_is_in_the_ledger(desk: Desk, ask: Ask) -> None:
     desk.vendor.script(Reply("One two three.", stall_after=0))
     call = a_call()
     task = asyncio.ensure_future(ask(desk.gateway, call))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await desk.vendor.stalled.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -7,6 +7,7 @@ from contextlib import aclosing
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from tests.conftest import HANG_S
 from tests.vendors import Reply, ToolUse, Use, Vendor
 
 from frontdesk.llm.providers.anthropic import AnthropicProvider
@@ -504,7 +505,7 @@ async def test_closing_a_stream_hangs_up(provider: Provider, vendor: Vendor) -> 
     async with aclosing(provider.stream(ASKED)) as stream:
         async for _delta in stream:
             break
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_S):
         await vendor.gone.wait()
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
-from tests.conftest import as_application, make_tenant
+from tests.conftest import HANG_S, as_application, make_tenant
 
 from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
 from frontdesk.core.clock import SystemClock
@@ -105,7 +105,7 @@ async def test_a_classifier_that_an_older_version_stored_is_fitted_anew(
     async with database.scope(tenant_id) as scope:
         await put_classifier(scope, "of another version", older)
     supervisor = make_supervisor(database)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         while not (said := await said_of(supervisor, agents)).scores:
             pass
     assert best(said) == "two"
