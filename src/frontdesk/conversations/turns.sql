@@ -20,9 +20,11 @@ CREATE OR REPLACE FUNCTION accept_message(
     OUT seqs int[], OUT roles text[], OUT bodies bytea[])
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    c conversations%ROWTYPE;
+    c record;
     kept messages%ROWTYPE;
-    open turns%ROWTYPE;
+    open_turn uuid;
+    open_state text;
+    open_covers int;
     done text;
 BEGIN
     done := set_config('app.tenant_id', in_tenant::text, true);
@@ -46,19 +48,23 @@ BEGIN
     UPDATE conversations AS v
        SET last_seq = v.last_seq + 1, state = 'active', context = coalesce(in_context, v.context),
            -- Only when it says something new: an update that leaves what is indexed alone needs no index entries.
-           last_activity = CASE WHEN v.last_activity < now() - make_interval(secs => in_ttl_s / 60.0) THEN now()
-                                ELSE v.last_activity END
+           last_activity = CASE WHEN v.last_activity BETWEEN now() - make_interval(secs => in_ttl_s / 60.0) AND now()
+                                THEN v.last_activity ELSE now() END
      WHERE v.tenant_id = in_tenant AND v.id = in_conversation AND v.contact = in_contact
        AND v.state IN ('created', 'active', 'waiting') AND v.last_activity >= now() - make_interval(secs => in_ttl_s)
-    RETURNING * INTO c;
+    RETURNING v.last_seq, v.epoch, v.window_from, v.pending, v.context, v.summary, v.agent INTO c;
     IF FOUND THEN
-        SELECT * INTO open  -- the last that waits: several do where joining was off until now; else one that runs
+        -- The last that waits (several do where joining was off until now), else one that runs.
+        SELECT t.id, t.state, cardinality(t.seqs)
+          INTO open_turn, open_state, open_covers
           FROM turns AS t
          WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation AND t.state IN ('accepted', 'running')
          ORDER BY t.state, t.seqs[1] DESC
          LIMIT 1;
     ELSE
-        SELECT * INTO c FROM conversations AS v WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
+        SELECT v.contact, v.state INTO c
+          FROM conversations AS v
+         WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
         IF FOUND THEN
             outcome := CASE WHEN c.contact <> in_contact THEN 'foreign'
                             WHEN c.state = 'cleared' THEN 'cleared'
@@ -68,17 +74,19 @@ BEGIN
         INSERT INTO contacts (tenant_id, external_id) VALUES (in_tenant, in_contact) ON CONFLICT DO NOTHING;
         INSERT INTO conversations (tenant_id, id, contact, channel, state, owner, last_seq, context)
         VALUES (in_tenant, in_conversation, in_contact, in_channel, 'active', 'agent', 1, in_context)
-        RETURNING * INTO c;
+        RETURNING last_seq, conversations.epoch, window_from, conversations.pending, conversations.context,
+                  conversations.summary, conversations.agent
+             INTO c;
     END IF;
 
     -- Joins the turn that waits to start; else opens one, and runs it at once when the lane is free.
-    IF in_join AND open.state = 'accepted'
-       AND cardinality(open.seqs) < 20 THEN  -- what a turn reads is bounded: the rest is the next one's
-        turn := open.id;
-        UPDATE turns AS t SET seqs = t.seqs || c.last_seq WHERE t.tenant_id = in_tenant AND t.id = open.id;
+    IF in_join AND open_state = 'accepted'
+       AND open_covers < 20 THEN  -- what a turn reads is bounded: the rest is the next one's
+        turn := open_turn;
+        UPDATE turns AS t SET seqs = t.seqs || c.last_seq WHERE t.tenant_id = in_tenant AND t.id = open_turn;
     ELSE
         turn := in_turn;
-        claimed := in_worker IS NOT NULL AND open.id IS NULL;
+        claimed := in_worker IS NOT NULL AND open_turn IS NULL;
         INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id, worker, lease_until,
                            attempt, started_at)
         VALUES (in_tenant, in_turn, in_conversation, CASE WHEN claimed THEN 'running' ELSE 'accepted' END,
@@ -188,14 +196,15 @@ BEGIN
         RETURN;
     END IF;
 
-    -- The ledger's rows stand whatever becomes of the answer.
+    -- The ledger's rows stand whatever becomes of the answer. Who gave up waiting for this may have written them since.
     INSERT INTO llm_calls (tenant_id, id, turn_id, purpose, alias, provider, model, outcome, input_tokens,
                            cached_tokens, output_tokens, reasoning_tokens, estimated, cost_usd, latency_ms,
                            first_token_ms, created_at)
     SELECT in_tenant, l.id, in_turn, l.purpose, l.alias, l.provider, l.model, l.outcome, l.input_tokens,
            l.cached_tokens, l.output_tokens, l.reasoning_tokens, l.estimated, l.cost_usd, l.latency_ms,
            l.first_token_ms, l.created_at
-      FROM unnest(in_calls) AS l;
+      FROM unnest(in_calls) AS l
+        ON CONFLICT DO NOTHING;
     INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, output, key, duration_ms)
     SELECT in_tenant, in_turn, s.number, s.agent, s.kind, s.name, s.status, s.input, s.output, s.key, s.duration_ms
       FROM unnest(in_steps) AS s
