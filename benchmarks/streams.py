@@ -4,6 +4,7 @@ The model streams at a human pace, so all streams are open together; the contact
 of their own on the same cores. Beside it a bare relay of the same bytes, in the same run.
 """
 
+import resource
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ async def main() -> None:
     parser.add_argument("--together-s", type=float, default=15.0, help="time in which all are open and counted")
     given, where = parser.parse_args(), machine()
     crowds = [int(number) for number in given.streams.split(",")]
+    allow_open_files(2 * max(crowds) + 200)
     found: dict[str, dict[str, Heard]] = {}
     idle: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="frontdesk-bench-") as place, Steps() as progress:
@@ -104,6 +106,13 @@ async def main() -> None:
     write("streams", given.out, where, results, "Many streamed answers at once", report(found, idle, given))
     if lost := {name: loss for name, of in found.items() for heard in of.values() if (loss := heard.first_loss)}:
         raise SystemExit(f"streams were lost: {lost}")
+
+
+def allow_open_files(wanted: int) -> None:
+    """To what is started too, as far as the system lets us: the relay holds two sockets for each stream."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def kib_a_stream(of: dict[str, Heard], idle_mib: float) -> float:
