@@ -329,17 +329,27 @@ def parse_event_id(value: str) -> Place | None:
 def said_out(said: Said) -> bytes:
     """Events of what happened. Texts that follow each other are one, with the last one's id: to resume behind it."""
     place = said.place
-    events: list[tuple[str, dict[str, str | None], int]] = []
+    out: list[bytes] = []
+    texts: list[str] = []
+
+    def put(name: str, fields: dict[str, str | None], number: int) -> None:
+        out.append(sse.event(name, fields, f"{place.seq}-{place.attempt}-{number}"))
+
     for number, happening in enumerate(said.happenings, start=place.number - len(said.happenings) + 1):
+        if isinstance(happening, TextDelta):
+            texts.append(happening.text)
+            continue
+        if texts:
+            put("delta", {"text": "".join(texts)}, number - 1)
+            texts.clear()
         match happening:
-            case TextDelta(text=text):
-                before = events.pop()[1]["text"] or "" if events and events[-1][0] == "delta" else ""
-                events.append(("delta", {"text": before + text}, number))
             case Status(text=text, agent=agent, tool=tool):
-                events.append(("status", {"text": text, "agent": agent, "tool": tool}, number))
+                put("status", {"text": text, "agent": agent, "tool": tool}, number)
             case Restart():
-                events.append(("restart", {}, number))
-    return b"".join(sse.event(name, fields, f"{place.seq}-{place.attempt}-{number}") for name, fields, number in events)
+                put("restart", {}, number)
+    if texts:
+        put("delta", {"text": "".join(texts)}, place.number)
+    return b"".join(out)
 
 
 def _encode_cursor(moment: datetime) -> str:
