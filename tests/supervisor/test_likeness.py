@@ -11,7 +11,7 @@ from frontdesk.supervisor import phrases
 from frontdesk.supervisor.likeness import FILE, FORMAT, PLACES, Body, Likeness, features
 from frontdesk.supervisor.likeness_fitting import fingerprint, fit
 from frontdesk.supervisor.phrases import BadPhrase, Text
-from frontdesk.supervisor.words import after_questions, asks, tokens
+from frontdesk.supervisor.words import asks, tokens
 
 STORED = Likeness.load()
 
@@ -57,7 +57,7 @@ def test_what_is_served_is_what_was_learnt(text: str) -> None:
 
 def test_phrases_are_written_out(tmp_path: Path) -> None:
     (tmp_path / "en.txt").write_text(
-        "# a remark\n$who = he|my (old|young) dog\n+ accident\n$who fell [down (the stairs|a ladder)] , help\n"
+        "# a remark\n$who = he|my (old|young) dog\n+ accident 16\n$who fell [down (the stairs|a ladder)] , help\n"
         "- everyday 2\n(one|two|three|four) (cats|dogs)\n",
         encoding="utf-8",
     )
@@ -66,8 +66,10 @@ def test_phrases_are_written_out(tmp_path: Path) -> None:
     assert kinds == {(True, "accident"), (False, "everyday")}
     assert Text("my old dog fell down a ladder, help", True, "accident") in found
     assert found == phrases.texts(tmp_path)
-    calm = {text.text for text in found if not text.is_emergency and text.text.split()[-1] in ("cats", "dogs")}
-    assert len(calm) <= 2
+    calm = {text.text for text in found if text.kind == "everyday"}
+    assert len({text for text in calm if len(text.split()) == 2}) <= 2
+    assert any(len(text.split()) == 4 for text in calm), "talk stands beside talk"
+    assert any(text.text.split()[-1] in ("cats", "dogs") for text in found if text.is_emergency)
 
 
 @pytest.mark.parametrize("wrong", ["a phrase without a kind", "+ fire\n$nobody burns", "+ fire\nthe (roof burns"])
@@ -75,8 +77,3 @@ def test_a_phrase_against_the_notation_is_refused(tmp_path: Path, wrong: str) ->
     (tmp_path / "en.txt").write_text(wrong, encoding="utf-8")
     with pytest.raises(BadPhrase):
         phrases.texts(tmp_path)
-
-
-def test_what_follows_the_last_question() -> None:
-    assert after_questions("Is it bad? Really? He fell.") == " He fell."
-    assert after_questions("He fell.") == ""

@@ -6,7 +6,8 @@ of games and drills takes away. Each sentence is weighed by itself and the messa
 "What are signs of a stroke? My father's face is drooping" fires by its second half.
 
 Phrases miss what nobody foresaw, so a second judge reads the whole message: a small model that learnt how emergencies
-read (`likeness`). What both say together decides, so that each can outvote a weak word of the other.
+read (`likeness`). What both say together decides, so that each can outvote a weak word of the other. It learnt from
+stories as well as from cries, so a phrase of danger weighs the more, the fewer words stand beside it: "I want to die".
 """
 
 import re
@@ -18,16 +19,17 @@ from frontdesk.agents.models import TenantSettings
 from frontdesk.supervisor.lexicon import Hit, Lexicon, Phrase
 from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.models import Alarm, Stage
-from frontdesk.supervisor.words import COMMA, STOP, after_questions, asks, sentences, tokens
+from frontdesk.supervisor.words import COMMA, STOP, asks, sentences, tokens
 
-# What the likeness (log odds) and the phrases say together, and more where no phrase says anything.
-FIRES, FIRES_WITHOUT_PHRASE = 0.5, 2.0
-_OF_PHRASES = 2.0  # log odds of one phrase of danger
+# What the likeness and the phrases must say together. All in log odds.
+FIRES = 1.5
+_OF_PHRASES = 1.25  # of one phrase of danger
 _HEAVIEST = 1.5  # more weight of phrases counts no more
+_OF_BREVITY = 3.0  # of a phrase of danger without any other word, shrinking to nothing at _BRIEF words
+_BRIEF = 13
 _TELLING = (
     5  # words without which likeness alone is no ground: "12:00", "the second floor", "3-5 people" answer a question
 )
-_SENTENCE = 3  # words that can say something by themselves
 _NAMED = 3  # words that a reason without phrases names
 
 # Of an emergency that no phrase names.
@@ -70,9 +72,11 @@ class Guard:
         best = heaviest(weights)
         spoken, corrected = readings[weights.index(best)]
         likeness = self._read(text, words, corrected)
+        count = sum(word[0].isalpha() for word in words)
         together = likeness + _OF_PHRASES * min(best.danger, _HEAVIEST)
-        fires = FIRES if best.danger > 0 else FIRES_WITHOUT_PHRASE
-        if together >= fires and (best.danger > 0 or sum(word[0].isalpha() for word in words) >= _TELLING):
+        if best.danger >= 1:
+            together += _OF_BREVITY * max(0.0, 1 - count / _BRIEF)
+        if together >= FIRES and (best.danger > 0 or count >= _TELLING):
             reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
             return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason)
         return _tenants_words(words, readings, settings) or _human(readings)
@@ -85,15 +89,10 @@ class Guard:
         return [lexicon for count, lexicon in ranked if count >= least]
 
     def _read(self, text: str, words: list[str], corrected: list[str]) -> float:
-        """The likeness of the whole or of what follows its last question: what was asked before does not hide it."""
+        """The likeness as written, or with its mistakes put right."""
         is_question = asks(text)
-        whole = self._likeness.of(words, is_question=is_question)
-        if corrected != words:
-            whole = max(whole, self._likeness.of(corrected, is_question=is_question))
-        if not is_question:
-            return whole
-        after = tokens(after_questions(text))[:_LONGEST]
-        return max(whole, self._likeness.of(after, is_question=False)) if len(after) >= _SENTENCE else whole
+        likeness = self._likeness.of(words, is_question=is_question)
+        return likeness if corrected == words else max(likeness, self._likeness.of(corrected, is_question=is_question))
 
     def _named(self, words: list[str], lexicon: Lexicon) -> str:
         """The words that make it read like an emergency, of those that the lexicon knows: no names, no numbers."""

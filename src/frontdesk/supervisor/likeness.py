@@ -17,8 +17,8 @@ import msgspec
 from frontdesk.supervisor.words import COMMA, STOP
 
 FILE = Path(__file__).parent / "likeness.bin"
-FORMAT = 1  # of the features: another number, another table
-PLACES = 1 << 18
+FORMAT = 2  # of the features: another number, another table
+PLACES = 1 << 19
 
 _PIECES = (3, 4, 5)  # letters
 _MOST_LETTERS = 24  # of a word that are read

@@ -1,4 +1,4 @@
-"""`python -m frontdesk.supervisor.likeness_fitting`: the phrases in, `likeness.bin` out, in a minute or two.
+"""`python -m frontdesk.supervisor.likeness_fitting`: the phrases in, `likeness.bin` out, in half a minute of one core.
 
 Logistic regression. The server never imports this: scipy stays out of it.
 """
@@ -18,8 +18,8 @@ from frontdesk.supervisor import phrases
 from frontdesk.supervisor.likeness import FILE, FORMAT, PLACES, Body, features
 from frontdesk.supervisor.words import asks, tokens
 
-LOOSENESS = 10.0  # of the weights: the inverse of the ridge's strength
-MOST_STEPS = 200
+LOOSENESS = 2.0  # of the weights: the inverse of the ridge's strength
+MOST_STEPS = 80
 Floats = NDArray[np.float64]
 
 

@@ -1,9 +1,10 @@
 """Hand-written phrases of emergencies and of what only sounds like one, written out into texts to learn from.
 
-Files of `phrases/`, one or two a language. `# …` is a remark, `$name = a|b` a set, `+ kind` and `- kind` begin
-emergencies and harmless texts of a kind (`- kind 100`: up to so many texts of each phrase); every other line is a
-phrase: `(a|b)` is one of both, `[a|b]` one of both or nothing, `$name` one of the set. Groups may stand in groups.
-Texts are drawn with a seed: the same phrases give the same texts.
+Files of `phrases/`, some a language: `<language>.txt`, `daily-<language>.txt`, … `# …` is a remark, `$name = a|b` a
+set, `+ kind` and `- kind` begin emergencies and harmless texts of a kind (`- kind 100`: up to so many texts of each
+phrase); every other line is a phrase: `(a|b)` is one of both, `[a|b]` one of both or nothing, `$name` one of the set.
+Groups may stand in groups. Texts are drawn with a seed: the same phrases give the same texts. Many come once more
+beside everyday talk, because people tell a story before the danger, and around what only sounds like it.
 """
 
 import random
@@ -15,8 +16,12 @@ import msgspec
 
 FOLDER = Path(__file__).parent / "phrases"
 
-DRAWN = 16  # texts of one phrase, as far as it has so many and its kind says no other number
+DRAWN = 8  # texts of one phrase, as far as it has so many and its kind says no other number
 MISSPELT = 0.25  # share of the texts that come once more with a mistake
+BESIDE_TALK = 0.5  # share of the texts that come once more with everyday talk before or after
+TALK = ("daily", "everyday")  # kinds
+_BEFORE = 0.6  # share of that talk that stands before
+_JOINTS = (". ", ", ", " ", " - ")
 _SHORTEST_TYPO = 4  # letters of a word that may be misspelt
 
 _SET = re.compile(r"\$(\w+) = (.+)")
@@ -38,11 +43,30 @@ class BadPhrase(ValueError):
 
 
 def texts(folder: Path = FOLDER) -> list[Text]:
-    """The texts of every language, some of them misspelt. Raises BadPhrase."""
-    return [text for path in sorted(folder.glob("*.txt")) for text in _of_language(path.read_text(encoding="utf-8"))]
+    """The texts of every language, some of them misspelt or beside talk. Raises BadPhrase."""
+    languages: dict[str, list[Text]] = {}
+    for path in sorted(folder.glob("*.txt")):
+        language = path.stem.rpartition("-")[2]
+        languages.setdefault(language, []).extend(_of_file(path.read_text(encoding="utf-8")))
+    return [text for own in languages.values() for text in (*own, *_beside_talk(own))]
 
 
-def _of_language(source: str) -> Iterator[Text]:
+def _beside_talk(texts: Sequence[Text]) -> Iterator[Text]:
+    """Some texts of a language once more, everyday talk of that language before or after.
+
+    Talk stands beside talk too: else long texts would be dangerous for being long.
+    """
+    chance = random.Random(len(texts))
+    talk = [text.text for text in texts if text.kind in TALK]
+    for text in texts:
+        if talk and chance.random() < BESIDE_TALK:
+            pair = [chance.choice(talk), text.text]
+            if chance.random() >= _BEFORE:
+                pair.reverse()
+            yield Text(chance.choice(_JOINTS).join(pair), text.is_emergency, text.kind)
+
+
+def _of_file(source: str) -> Iterator[Text]:
     chance = random.Random(source[:64])
     sets: dict[str, list[str]] = {}
     heading: tuple[bool, str, int] | None = None

@@ -62,12 +62,6 @@ def asks(text: str) -> bool:
     return "?" in text or "؟" in text
 
 
-def after_questions(text: str) -> str:
-    """What stands behind the last question mark; empty without one."""
-    at = max(text.rfind("?"), text.rfind("؟"))
-    return text[at + 1 :] if at >= 0 else ""
-
-
 def sentences(words: list[str]) -> list[list[str]]:
     """`words` cut at each STOP; no empty sentence."""
     cut: list[list[str]] = [[]]
