@@ -52,12 +52,14 @@ async def test_corrections_become_examples_that_route_rightly_once_applied(serve
     before = {path.name: path.read_text() for path in folder.glob("agents/*.yaml")}
     assert (await judged(served, ASKED, "wrong", "test_preparation"))["agents"] != ["test_preparation"]
     await judged(served, "My name is Joe Miller and I need crutches", "wrong", "test_preparation")
+    await judged(served, "My name is Jane Roe and I need crutches", "wrong")
 
     shown = await command(served, "train", str(folder), "--dry-run")
     assert f"+  - {ASKED}" in shown
     assert "somebody's name" in shown and "Joe Miller" not in shown
+    assert "nobody said whose matter it was" in shown and "Jane Roe" not in shown
     assert "the agents' examples" in shown and "judged messages" in shown
-    assert "of the last 2 messages would be routed otherwise" in shown
+    assert "of the last 3 messages would be routed otherwise" in shown
     assert "This was a dry run" in shown
     assert {path.name: path.read_text() for path in folder.glob("agents/*.yaml")} == before
 

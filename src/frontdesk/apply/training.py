@@ -6,7 +6,7 @@ reads it as a diff before it is applied.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -121,7 +121,8 @@ class Trainer:
         """`definitions`: as the files say; `recent`: how many of the last messages are routed again."""
         tenant_id, languages = definitions.tenant.id, definitions.tenant.settings.languages
         judged = await self._decisions.judged(tenant_id, MOST_JUDGED)
-        proposals, left_out, known = proposals_of(judged, set(definitions.agents))
+        proposals, unfit, known = proposals_of(judged, set(definitions.agents))
+        left_out = [each if self._tells(each.text, languages) is None else replace(each, text="…") for each in unfit]
         fit_to_show: list[Proposal] = []
         for each in proposals:
             if (who := self._tells(each.text, languages)) is None:
