@@ -72,7 +72,7 @@ class Room:
         settings = self.tenant.settings
         accepted = await self.services.store.accept(
             self.tenant.id, Incoming("ann", text, conversation_id), "test",
-            worker=new_id(), lease_s=100, ttl_s=settings.session_ttl_s, join=True, window=settings.window_messages,
+            worker=new_id(), lease_s=15, ttl_s=settings.session_ttl_s, join=True, window=settings.window_messages,
         )  # fmt: skip
         query = "UPDATE turns SET attempt = $2, lease_until = now() - interval '1 s' WHERE id = $1"
         await self.owner.execute(query, accepted.turn_id, attempt)

@@ -173,7 +173,7 @@ async def test_a_turn_cut_between_two_of_its_side_effects_does_the_second_and_re
     services, tenant, dead = desk_room.services, desk_room.tenant, new_id()
     incoming = Incoming("ann", "note one\nnote two", uuid4())
     accepted = await services.store.accept(
-        tenant.id, incoming, "test", worker=dead, lease_s=100, ttl_s=3600, join=True, window=10
+        tenant.id, incoming, "test", worker=dead, lease_s=15, ttl_s=3600, join=True, window=10
     )
     assert accepted.claimed is not None
     call = {"text": "note one"}
