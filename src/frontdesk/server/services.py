@@ -108,97 +108,9 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
 
     Raises SettingsError, DataDirectoryInUse, DatabaseUnavailable, ModelUnavailable.
     """
-    clock = SystemClock()
-    worker_id = new_id()
     folders = tenant_folders(settings)
-    async with AsyncExitStack() as stack:
-        loading = asyncio.create_task(
-            asyncio.to_thread(MiniLM.load, settings.data / "models", settings.embedding_model)
-        )
-        stack.push_async_callback(_settled, loading)
-        reading = asyncio.create_task(asyncio.to_thread(_read_languages))
-        stack.push_async_callback(_settled, reading)
-        open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
-        database, embedded = open_database.database, open_database.embedded
-        cipher = await sealing.cipher(settings, database)
-        registry = CollectorRegistry()
-        metrics = Metrics(registry)
-        http = await stack.enter_async_context(_http_client())
-        say("Loading the language model")
-        await rehearse(database)  # while the model is read
-        embedder = await loading
-
-        providers = build_providers(settings, http, embedder, clock)
-        limits = GatewayLimits(
-            deadline_s=settings.gateway.deadline_s,
-            attempts=settings.gateway.attempts,
-            breaker_failures=settings.gateway.breaker_failures,
-            breaker_open_s=settings.gateway.breaker_open_s,
-        )
-        prices = Prices(PRICE_NAMES, free=[LOCAL])
-        gateway = Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry))
-        knowledge = Knowledge(database, embedder)
-        templates = Templates()
-        outbound = Outbound()
-        stack.push_async_callback(outbound.close)
-        toolbox = _toolbox(database, cipher, knowledge, folders, templates, outbound, clock, registry)
-        prompts = Prompts(metrics)
-        definitions = DefinitionsCache(database, metrics)
-        runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
-        guard, languages = await reading
-        supervisor = Supervisor(database, embedder, gateway, guard, languages, clock, metrics)
-
-        sealed = Sealed(cipher)
-        store = ConversationStore(database, sealed)
-        live = Live()
-        events = PostgresLog(database, cipher)
-        wakeups = Wakeups(database, notify=embedded is None)
-        answering = Answering(database, store, definitions, supervisor, runner, clock)
-        turns = settings.turns
-        worker = Worker(
-            database, store, sealed, definitions, answering, live, wakeups, metrics, clock,
-            worker_id=worker_id, lease_s=turns.lease_s, deadline_s=turns.deadline_s, attempts=turns.attempts,
-            concurrent=turns.concurrent,
-        )  # fmt: skip
-        conversations = Conversations(
-            database, store, live, metrics,
-            worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
-            patience_s=turns.deadline_s + turns.lease_s,
-        )  # fmt: skip
-        retention = settings.retention
-        yield Services(
-            settings=settings,
-            worker_id=worker_id,
-            database=database,
-            embedded=embedded,
-            cipher=cipher,
-            metrics=metrics,
-            embedder=embedder,
-            knowledge=knowledge,
-            toolbox=toolbox,
-            prompts=prompts,
-            templates=templates,
-            folders=folders,
-            providers=providers,
-            gateway=gateway,
-            definitions=definitions,
-            directory=TenantDirectory(database, definitions, settings.example),
-            supervisor=supervisor,
-            store=store,
-            live=live,
-            events=events,
-            wakeups=wakeups,
-            worker=worker,
-            conversations=conversations,
-            feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
-            decisions=Decisions(database, sealed),
-            housekeeping=Housekeeping(
-                store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days
-            ),
-            summaries=ConsumerLoop(
-                Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
-            ),
-        )
+    async with _grounds(settings, say, alone=alone) as grounds:
+        yield _joined(settings, folders, grounds)
 
 
 @asynccontextmanager
@@ -235,6 +147,112 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """What the parts stand on: what is closed at the end, and what takes long to be read."""
+
+    database: Database
+    embedded: EmbeddedServer | None
+    cipher: Cipher
+    http: aiohttp.ClientSession
+    outbound: Outbound
+    embedder: Embedder
+    guard: Guard
+    languages: Languages
+
+
+@asynccontextmanager
+async def _grounds(settings: Settings, say: Say, *, alone: bool) -> AsyncIterator[_Grounds]:
+    """Models and lexicons are read while the database starts."""
+    async with AsyncExitStack() as stack:
+        loading = asyncio.create_task(
+            asyncio.to_thread(MiniLM.load, settings.data / "models", settings.embedding_model)
+        )
+        stack.push_async_callback(_settled, loading)
+        reading = asyncio.create_task(asyncio.to_thread(_read_languages))
+        stack.push_async_callback(_settled, reading)
+        open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
+        database = open_database.database
+        cipher = await sealing.cipher(settings, database)
+        http = await stack.enter_async_context(_http_client())
+        say("Loading the language model")
+        await rehearse(database)  # while the model is read
+        embedder = await loading
+        outbound = Outbound()
+        stack.push_async_callback(outbound.close)
+        guard, languages = await reading
+        yield _Grounds(database, open_database.embedded, cipher, http, outbound, embedder, guard, languages)
+
+
+def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> Services:
+    """Every part made, in the order in which they need one another."""
+    database, embedded, cipher, embedder = grounds.database, grounds.embedded, grounds.cipher, grounds.embedder
+    clock = SystemClock()
+    worker_id = new_id()
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+
+    providers = build_providers(settings, grounds.http, embedder, clock)
+    gateway = _gateway(settings, providers, clock, registry)
+    knowledge = Knowledge(database, embedder)
+    templates = Templates()
+    toolbox = _toolbox(database, cipher, knowledge, folders, templates, grounds.outbound, clock, registry)
+    prompts = Prompts(metrics)
+    definitions = DefinitionsCache(database, metrics)
+    runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
+    supervisor = Supervisor(database, embedder, gateway, grounds.guard, grounds.languages, clock, metrics)
+
+    sealed = Sealed(cipher)
+    store = ConversationStore(database, sealed)
+    live = Live()
+    events = PostgresLog(database, cipher)
+    wakeups = Wakeups(database, notify=embedded is None)
+    answering = Answering(database, store, definitions, supervisor, runner, clock)
+    turns = settings.turns
+    worker = Worker(
+        database, store, sealed, definitions, answering, live, wakeups, metrics, clock,
+        worker_id=worker_id, lease_s=turns.lease_s, deadline_s=turns.deadline_s, attempts=turns.attempts,
+        concurrent=turns.concurrent,
+    )  # fmt: skip
+    conversations = Conversations(
+        database, store, live, metrics,
+        worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
+        patience_s=turns.deadline_s + turns.lease_s,
+    )  # fmt: skip
+    retention = settings.retention
+    return Services(
+        settings=settings,
+        worker_id=worker_id,
+        database=database,
+        embedded=embedded,
+        cipher=cipher,
+        metrics=metrics,
+        embedder=embedder,
+        knowledge=knowledge,
+        toolbox=toolbox,
+        prompts=prompts,
+        templates=templates,
+        folders=folders,
+        providers=providers,
+        gateway=gateway,
+        definitions=definitions,
+        directory=TenantDirectory(database, definitions, settings.example),
+        supervisor=supervisor,
+        store=store,
+        live=live,
+        events=events,
+        wakeups=wakeups,
+        worker=worker,
+        conversations=conversations,
+        feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
+        decisions=Decisions(database, sealed),
+        housekeeping=Housekeeping(store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days),
+        summaries=ConsumerLoop(
+            Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
+        ),
+    )
+
+
 async def _kept(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """A part that breaks is begun again: without it turns would stop being recovered, and nobody would notice."""
     while True:
@@ -258,6 +276,17 @@ def _http_client() -> aiohttp.ClientSession:
 def _read_languages() -> tuple[Guard, Languages]:
     """Half a second of reading, beside the start of the database."""
     return Guard(load_lexicons(), Likeness.load()), Languages()
+
+
+def _gateway(settings: Settings, providers: Providers, clock: SystemClock, registry: CollectorRegistry) -> Gateway:
+    limits = GatewayLimits(
+        deadline_s=settings.gateway.deadline_s,
+        attempts=settings.gateway.attempts,
+        breaker_failures=settings.gateway.breaker_failures,
+        breaker_open_s=settings.gateway.breaker_open_s,
+    )
+    prices = Prices(PRICE_NAMES, free=[LOCAL])
+    return Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry))
 
 
 def _toolbox(
