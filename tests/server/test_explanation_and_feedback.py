@@ -65,6 +65,15 @@ async def test_an_emergency_is_explained_by_the_rule_that_fired(served: Served) 
     assert {stage["outcome"] for stage in others} == {"not_reached"}
 
 
+async def test_what_came_near_an_emergency_shows_the_score_reached_and_the_one_needed(served: Served) -> None:
+    answer = await served.chat("I had chest pain two years ago, can I book a check-up?")
+    first, *others = (await explained(served, answer["message_id"]))["stages"]
+    assert (first["stage"], first["outcome"]) == ("emergency", "undecided")
+    assert first["scores"]["cardiac"] < first["least"]
+    assert "but past" in first["reason"]
+    assert [stage["outcome"] for stage in others].count("decided") == 1
+
+
 async def test_mere_courtesy_reaches_no_classifier(served: Served) -> None:
     answer = await served.chat("Thank you!")
     found = {stage["stage"]: stage for stage in (await explained(served, answer["message_id"]))["stages"]}

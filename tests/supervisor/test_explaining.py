@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from frontdesk.supervisor.explaining import Outcome, decision_of, stages_of
+from frontdesk.supervisor.explaining import Outcome, StageSeen, decision_of, stages_of
 from frontdesk.supervisor.models import Alarm, Clarification, Decision, Intent, Stage, Trial
 
 
@@ -38,6 +38,16 @@ def test_another_target_of_the_chain_is_shown_only_where_it_answered() -> None:
     assert Stage.FALLBACK_LLM not in outcomes(decision(Stage.LLM, Stage.EMBEDDING))
     found = outcomes(decision(Stage.FALLBACK_LLM, Stage.EMBEDDING))
     assert (found[Stage.LLM], found[Stage.FALLBACK_LLM]) == ([Outcome.PASSED], [Outcome.DECIDED])
+
+
+def test_what_came_near_an_emergency_decided_nothing() -> None:
+    near = Trial(Stage.EMERGENCY, {"cardiac": 0.3}, "cardiac: chest pain, but past", 0.1, least=0.6)
+    for trials in ((near,), (near, Trial(Stage.DEFAULT, {}, "why", 0.1))):
+        found = stages_of(Decision(Stage.DEFAULT, "why", (), trials))
+        assert found[0] == StageSeen(
+            Stage.EMERGENCY, Outcome.UNDECIDED, found[0].looked_at, near.reason, {"cardiac": 0.3}, 0.6, duration_ms=0.1
+        )
+        assert [seen.stage for seen in found if seen.outcome is Outcome.DECIDED] == [Stage.DEFAULT][: len(trials) - 1]
 
 
 def test_a_wish_for_a_person_was_no_emergency() -> None:

@@ -42,6 +42,28 @@ def test_what_only_sounds_like_an_emergency_does_not_fire(guard: Guard, message:
 
 
 @pytest.mark.parametrize(
+    ("message", "kind", "why"),
+    [
+        ("I had chest pain two years ago, can I book a check-up?", "cardiac", "cardiac: chest pain, but past"),
+        ("My father had a stroke in 2015, which doctor should he see?", "stroke", "stroke: stroke, but past"),
+    ],
+)
+def test_what_only_came_near_an_emergency_says_how_near_and_why(
+    guard: Guard, message: str, kind: str, why: str
+) -> None:
+    found, near = guard.judge(message, PLAIN)
+    assert found is None and near is not None and near.least is not None
+    assert list(near.scores) == [kind]
+    assert 0 <= near.scores[kind] < near.least < 1
+    assert near.reason.startswith(why)
+
+
+@pytest.mark.parametrize("message", ["", "Thank you!", "What are your visiting hours on Sundays please?"])
+def test_where_nothing_spoke_for_an_emergency_nothing_is_kept_of_it(guard: Guard, message: str) -> None:
+    assert guard.judge(message, PLAIN) == (None, None)
+
+
+@pytest.mark.parametrize(
     ("message", "kind"),
     [
         ("I have crushing chest pain", "cardiac"),

@@ -81,7 +81,7 @@ class Answering:
         """Raises TurnLost when another worker has the turn."""
         definitions = await self._definitions.at(turn.tenant_id, turn.version)
         message, history = turn.message, turn.history
-        alarm = self._supervisor.guard(message, definitions)
+        alarm, near = self._supervisor.guard(message, definitions)
         if alarm is not None:
             draft = alarmed(alarm, definitions)
             live.say(TextDelta(draft.text))
@@ -91,6 +91,8 @@ class Answering:
         said = tuple([spoken.text for spoken in history if spoken.author is Author.CONTACT])
         state = RouteState(waiting.calls, waiting.clarification, turn.agent, said)
         decision = await self._supervisor.route(message, definitions, state, turn.turn_id, rows)
+        if near is not None:
+            decision = msgspec.structs.replace(decision, trials=(near, *decision.trials))
         decision = as_begun(decision, steps, message, definitions)
         if decision.clarify is not None:
             draft = asked_back(decision, waiting, decision.clarify)

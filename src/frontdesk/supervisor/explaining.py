@@ -16,7 +16,8 @@ class Outcome(StrEnum):
 
 
 class StageSeen(msgspec.Struct, frozen=True):
-    """One stage of one decision. `scores` are probabilities by agent, best first; `least` is what decides alone."""
+    """One stage of one decision. `scores` are probabilities by agent, best first, and of the first stage by the kind of
+    danger; `least` is what decides alone."""
 
     stage: Stage
     outcome: Outcome
@@ -73,11 +74,13 @@ def stages_of(decision: Decision | Alarm | None) -> tuple[StageSeen, ...]:
     tried = {trial.stage for trial in decision.trials}
     # The default is also what answers mere courtesy, and the only agent of a tenant: then nothing else was asked.
     is_last_resort = decision.stage is not Stage.DEFAULT or Stage.EMBEDDING in tried
+    # What came near an emergency decided nothing, also where nothing else was tried.
+    decider = next((trial for trial in decision.trials[-1:] if trial.stage is not Stage.EMERGENCY), None)
     seen: list[StageSeen] = []
     for place, stage in enumerate(order):
         trials = [trial for trial in decision.trials if trial.stage is stage]
         if trials:
-            seen += [_of_trial(trial, is_decider=trial is decision.trials[-1]) for trial in trials]
+            seen += [_of_trial(trial, is_decider=trial is decider) for trial in trials]
         elif stage in (Stage.EMERGENCY, Stage.HUMAN) or (is_last_resort and place < decided_at):
             seen.append(_passed(stage))
         elif stage is Stage.LLM and decision.clarify is not None:

@@ -12,13 +12,15 @@ stories as well as from cries, so a phrase of danger weighs the more, the fewer 
 
 import re
 from collections.abc import Iterable, Sequence
+from math import exp
+from time import perf_counter
 
 import msgspec
 
 from frontdesk.agents.models import TenantSettings
 from frontdesk.supervisor.lexicon import Hit, Lexicon, Phrase
 from frontdesk.supervisor.likeness import Likeness
-from frontdesk.supervisor.models import Alarm, Stage
+from frontdesk.supervisor.models import Alarm, Stage, Trial
 from frontdesk.supervisor.words import COMMA, STOP, asks, sentences, tokens
 
 # What the likeness and the phrases must say together. All in log odds.
@@ -30,6 +32,8 @@ _BRIEF = 13
 _TELLING = (
     5  # words without which likeness alone is no ground: "12:00", "the second floor", "3-5 people" answer a question
 )
+_NEAR = 0.25  # share of the probability needed from which a message without a phrase of danger is worth a word
+_SURELY_NOT = 50.0  # log odds below which there is nothing to tell, and at some hundreds no number
 _NAMED = 3  # words that a reason without phrases names
 
 # Of an emergency that no phrase names.
@@ -63,9 +67,14 @@ class Guard:
 
     def check(self, text: str, settings: TenantSettings) -> Alarm | None:
         """The emergency in `text`, else the wish for a human in it, else None. Reads every language it knows."""
+        return self.judge(text, settings)[0]
+
+    def judge(self, text: str, settings: TenantSettings) -> tuple[Alarm | None, Trial | None]:
+        """What `check` finds; and where something spoke for an emergency and was not enough, what it was."""
+        begun = perf_counter()
         words = tokens(text)[:_LONGEST]
         if not words:
-            return None
+            return None, None
         lexicons = self._spoken(words)
         readings = [(lexicon, lexicon.corrected(words)) for lexicon in lexicons]
         weights = [weigh(lexicon, said) for lexicon, said in readings]
@@ -78,8 +87,15 @@ class Guard:
             together += _OF_BREVITY * max(0.0, 1 - count / _BRIEF)
         if together >= FIRES and (best.danger > 0 or count >= _TELLING):
             reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
-            return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason)
-        return _tenants_words(words, readings, settings) or _human(readings)
+            return Alarm(Stage.EMERGENCY, best.kind or UNNAMED, spoken.language, reason), None
+        if alarm := _tenants_words(words, readings, settings) or _human(readings):
+            return alarm, None
+        reached, least = _probability(together), _probability(FIRES)
+        if reached >= least or (not best.reason and reached < least * _NEAR):
+            return None, None  # too few words to be judged, or nothing spoke for it
+        reason = f"{best.reason or self._named(words, spoken)} (likeness {likeness:+.1f})"
+        took_ms = round((perf_counter() - begun) * 1000, 2)
+        return None, Trial(Stage.EMERGENCY, {best.kind or UNNAMED: reached}, reason, took_ms, least)
 
     def _spoken(self, words: list[str]) -> list[Lexicon]:
         """The languages that the message may be in: those that know nearly as many of its words as the best, first."""
@@ -98,6 +114,10 @@ class Guard:
         """The words that make it read like an emergency, of those that the lexicon knows: no names, no numbers."""
         known = [word for word in words if lexicon.knows([word])]
         return f"reads like an emergency: {', '.join(self._likeness.heaviest(known, _NAMED))}"
+
+
+def _probability(log_odds: float) -> float:
+    return round(1 / (1 + exp(-max(log_odds, -_SURELY_NOT))), 3)
 
 
 def heaviest(weights: Iterable[Weight]) -> Weight:

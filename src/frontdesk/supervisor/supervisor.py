@@ -22,7 +22,7 @@ from frontdesk.supervisor.classifier import Classifier, ClassifierDamaged, Score
 from frontdesk.supervisor.fit import Example, fingerprint, fit
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
-from frontdesk.supervisor.models import Alarm, Decision, Likeness, RouteState
+from frontdesk.supervisor.models import Alarm, Decision, Likeness, RouteState, Trial
 from frontdesk.supervisor.router import Patterns, Route, Score
 from frontdesk.telemetry.metrics import Metrics
 
@@ -68,9 +68,9 @@ class Supervisor:
         self._hits = metrics.cache.labels("intents", "hit")
         self._misses = metrics.cache.labels("intents", "miss")
 
-    def guard(self, message: str, definitions: Definitions) -> Alarm | None:
-        """An emergency, else an explicit wish for a human, else None. Local, a millisecond."""
-        return self._guard.check(message, definitions.tenant.settings)
+    def guard(self, message: str, definitions: Definitions) -> tuple[Alarm | None, Trial | None]:
+        """An emergency, else an explicit wish for a human; and what came near the first. Local, a millisecond."""
+        return self._guard.judge(message, definitions.tenant.settings)
 
     def language(self, message: str, languages: Sequence[str], history: Sequence[str] = ()) -> str:
         """Of the message; a short one is read with the one before it."""
