@@ -48,7 +48,7 @@ def server(name: str, folder: Path, database_url: str, model: Running) -> Iterat
 
 def plan(name: str, streams: int, together_s: float, at: Running, pids: dict[str, int], given: Any) -> Crowd:
     """Answers are so long that the first is open when the last has been heard for `together_s`, at a slow start too."""
-    answer_s = 1.3 * streams / given.opened_a_s + together_s + 3
+    answer_s = 1.2 * streams / given.opened_a_s + together_s + 3
     common: dict[str, Any] = {
         "streams": streams,
         "tokens": round(given.pace * answer_s),
@@ -69,7 +69,7 @@ async def main() -> None:
     parser.add_argument("--servers", default=f"{YARDSTICK},{OURS}", help="which, in this order")
     parser.add_argument("--streams", default="100,1000", help="how many at once, one measurement each")
     parser.add_argument("--pace", type=int, default=25, help="tokens a second of each answer")
-    parser.add_argument("--opened-a-s", type=float, default=15.0, help="streams opened a second")
+    parser.add_argument("--opened-a-s", type=float, default=8.0, help="streams opened a second")
     parser.add_argument("--together-s", type=float, default=15.0, help="time in which all are open and counted")
     given, where = parser.parse_args(), machine()
     crowds = [int(number) for number in given.streams.split(",")]
