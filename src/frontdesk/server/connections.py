@@ -17,7 +17,7 @@ log = structlog.get_logger()
 # Files that a server needs beside its clients' connections: the database's, providers', tools', its own.
 RESERVED_FILES = 256
 # Beyond the limit so many more, as a share, are told 503; who comes then is cut off at once.
-TOLD = 0.1
+TOLD = 0.125
 TOLD_WITHIN_S = 1.0  # silent ones must not take the places of those that are to be told
 # Of a request's headers, beside what came with their beginning. The parser keeps whatever comes.
 MOST_HEADERS = 64 * 1024
@@ -26,7 +26,7 @@ MOST_HEADERS = 64 * 1024
 def allowed(settings: ConnectionSettings, calls: int) -> int:
     """How many connections may be open: the setting, or what the system's limit on open files leaves.
 
-    `calls`: of models, that may be open beside them.
+    `calls`: of models, that may be open beside them. Where files are too few for both, each gets half.
 
     Raises this process's own limit as far as the system lets it.
     """
@@ -35,7 +35,8 @@ def allowed(settings: ConnectionSettings, calls: int) -> int:
         wanted = max(soft, int(settings.most * (1 + TOLD)) + RESERVED_FILES + calls)
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = int((soft - RESERVED_FILES) / (1 + TOLD))
+    rest = soft - RESERVED_FILES
+    room = int(max((rest - calls) / (1 + TOLD), rest / (2 + TOLD)))
     if room < settings.most:
         log.warning("server.few_files", open_files=soft, connections=max(room, 1))
     return max(1, min(settings.most, room))
