@@ -1,15 +1,13 @@
 """The commands as a shell meets them: output, messages, exit codes."""
 
-import os
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from tests.command import run
 
 
 @pytest.fixture
@@ -17,14 +15,6 @@ def data() -> Iterator[Path]:
     """Not pytest's own folder: its parent is closed to the user that the embedded database runs as under root."""
     with tempfile.TemporaryDirectory(prefix="frontdesk-cli-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
-    return subprocess.run(
-        [sys.executable, "-m", "frontdesk", *arguments],
-        env=clean | environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 def test_version() -> None:

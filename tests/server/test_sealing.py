@@ -2,10 +2,7 @@
 
 import asyncio
 import base64
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from tests.command import run
 from tests.conftest import as_application
 
 from frontdesk.core.errors import SettingsError
@@ -37,14 +35,6 @@ def server(data: Path, *keys: bytes) -> Settings:
     """Settings of one server: with these keys, or else with the key file in its own data directory."""
     given = {"encryption_keys": ",".join(base64.b64encode(key).decode() for key in keys)} if keys else {}
     return load_settings({}, None, {"data": data} | given)
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
-    return subprocess.run(
-        [sys.executable, "-m", "frontdesk", *arguments],
-        env=clean | environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 async def test_a_second_server_with_a_key_file_of_its_own_is_refused(place: Path, database: Database) -> None:
