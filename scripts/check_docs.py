@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from frontdesk.channels import feedback, http, page
+from frontdesk.channels.addresses import Clients
 from frontdesk.channels.http import Chat
 from frontdesk.cli.app import app as commands
 from frontdesk.core.clock import SystemClock
@@ -217,7 +218,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         page.build_router(nothing, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(routers, errors, metrics, Health({}, {}), nothing, (), ())
+    app = build_app(routers, errors, metrics, Health({}, {}), nothing, (), (), Clients(()), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

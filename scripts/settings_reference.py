@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, IPvAnyNetwork, SecretStr
 from pydantic.fields import FieldInfo
 
 from frontdesk.core.settings import ProviderSettings, Settings
@@ -41,6 +41,8 @@ A tenant's own settings (languages, agents, tools, models) are files of the tena
 def type_name(annotation: Any) -> str:
     if annotation is SecretStr:
         return "secret"
+    if annotation is IPvAnyNetwork:
+        return "address or network"
     if get_origin(annotation) is not None:
         parts = [type_name(part) for part in get_args(annotation) if part not in (type(None), ...)]
         return " or ".join(parts) if get_origin(annotation) is not dict else "mapping"

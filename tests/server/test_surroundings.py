@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from frontdesk.channels.addresses import Clients
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import Invalid
 from frontdesk.server.app import build_app
@@ -29,7 +30,10 @@ from frontdesk.telemetry.metrics import Metrics
 )
 async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], origin: str | None, status: int) -> None:
     errors, metrics = ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
-    app = Surroundings(PlainTextResponse("done"), hosts=(), origins=origins, errors=errors, metrics=metrics)
+    app = Surroundings(
+        PlainTextResponse("done"), hosts=(), origins=origins, clients=Clients(()), addresses=(), errors=errors,
+        metrics=metrics,
+    )  # fmt: skip
     headers = {"sec-fetch-site": "cross-site"} | ({"origin": origin} if origin else {})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.post("/chat", headers=headers)).status_code == status
@@ -48,7 +52,7 @@ async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -
         return None
 
     errors, origin = ErrorRenderer(SystemClock(), hide_details=False), "https://shop.example"
-    app = build_app([router], errors, metrics, Health({}, {}), refresh, (origin,), ())
+    app = build_app([router], errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         refused = await client.post("/chat", headers={"origin": origin})
     assert (refused.status_code, refused.json()["error_code"]) == (422, "VALIDATION_FAILED")

@@ -11,6 +11,7 @@ FrontdeskError                 INTERNAL 500
 ├── MethodNotAllowed           METHOD_NOT_ALLOWED 405
 ├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
 ├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
+├── AddressRefused             ADDRESS_REFUSED 403     the client's address is not on the list of those allowed
 ├── Conflict                   CONFLICT 409
 │   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
 ├── SessionExpired             SESSION_EXPIRED 410
@@ -93,6 +94,10 @@ class UnknownHost(FrontdeskError):
 
 class CrossSite(FrontdeskError):
     status, error_code = 403, "CROSS_SITE"
+
+
+class AddressRefused(FrontdeskError):
+    status, error_code = 403, "ADDRESS_REFUSED"
 
 
 class Conflict(FrontdeskError):

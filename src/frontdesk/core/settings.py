@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal  # YAML is untyped until pydantic has
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -122,6 +122,12 @@ class Settings(BaseSettings):
     )
     hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="names by which a proxy calls it, beside those of loopback; in the environment with commas"
+    )
+    proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
+    )
+    addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="addresses or networks that may send requests, beside this machine; empty for all"
     )
     embedding_model: Path | None = Field(
         None, description="folder of all-MiniLM-L6-v2, when not the installed package's"

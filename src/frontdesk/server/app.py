@@ -1,6 +1,6 @@
 """The web application: routes and what surrounds them."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from importlib.metadata import version
 from typing import Any  # OpenAPI's schema is JSON
 
@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from frontdesk.channels.addresses import Clients, Network
 from frontdesk.channels.http import MESSAGE_ROUTES
 from frontdesk.channels.openapi import answers, components, failures
 from frontdesk.channels.outgoing import (
@@ -28,6 +29,7 @@ from frontdesk.channels.outgoing import (
 )
 from frontdesk.conversations.models import Answer
 from frontdesk.core.errors import (
+    AddressRefused,
     CrossSite,
     DatabaseUnavailable,
     FrontdeskError,
@@ -50,7 +52,7 @@ Errors have one form on every route: `detail`, `error_code`, `timestamp`, `corre
 422 `errors` by field. `X-Correlation-ID` is taken from the request or made, and always returned."""
 
 # Whatever the route. 422 comes where there is something to check, 403 where something is changed.
-ANYWHERE = failures(UnknownHost, FrontdeskError, Unavailable, DatabaseUnavailable, ShuttingDown)
+ANYWHERE = failures(UnknownHost, AddressRefused, FrontdeskError, Unavailable, DatabaseUnavailable, ShuttingDown)
 CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
 
 FORMS = (
@@ -67,6 +69,8 @@ def build_app(
     refresh_metrics: Callable[[], Awaitable[None]],
     cors_origins: tuple[str, ...],
     hosts: tuple[str, ...],
+    clients: Clients,
+    addresses: Collection[Network],
 ) -> ASGIApp:
     # FastAPI's own pages load scripts from elsewhere: /docs is ours.
     app = FastAPI(
@@ -87,7 +91,9 @@ def build_app(
             allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Correlation-ID"],
             expose_headers=["X-Correlation-ID", "Retry-After"],
         )
-    return Surroundings(inner, hosts=hosts, origins=cors_origins, errors=errors, metrics=metrics)
+    return Surroundings(
+        inner, hosts=hosts, origins=cors_origins, clients=clients, addresses=addresses, errors=errors, metrics=metrics
+    )
 
 
 class ShortCut:

@@ -8,7 +8,8 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontdesk.core.errors import CrossSite, FrontdeskError, UnknownHost
+from frontdesk.channels.addresses import Client, Clients, Network, is_within, parsed
+from frontdesk.core.errors import AddressRefused, CrossSite, FrontdeskError, UnknownHost
 from frontdesk.core.ids import new_id
 from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
@@ -32,16 +33,21 @@ class Surroundings:
         *,
         hosts: Collection[str],
         origins: Collection[str],
+        clients: Clients,
+        addresses: Collection[Network],
         errors: ErrorRenderer,
         metrics: Metrics,
     ) -> None:
         """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us.
 
         `origins`: of the pages on other sites that may change something here; `*` is all of them.
+        `addresses`: from which alone requests are taken, beside this machine's own; none is from anywhere.
         """
         self._app = app
         self._origins = frozenset(origins)
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
+        self._clients = clients
+        self._addresses = addresses
         self._errors = errors
         self._metrics = metrics
 
@@ -50,7 +56,8 @@ class Surroundings:
             await self._app(scope, receive, send)
             return
         correlation_id = _correlation_id(scope)
-        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        client = self._clients.of(scope)
+        scope.setdefault("state", {}).update(correlation_id=correlation_id, client=client)
         header = (b"x-correlation-id", correlation_id.encode())
         status = 0
         is_answered = False
@@ -65,7 +72,7 @@ class Surroundings:
 
         begun = perf_counter()
         try:
-            refused = self._refusal(scope)
+            refused = self._refusal(scope, client)
             if refused is None:
                 await self._app(scope, receive, answer)
             else:
@@ -84,8 +91,12 @@ class Surroundings:
             self._metrics.requests.labels(route, f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
 
-    def _refusal(self, scope: Scope) -> FrontdeskError | None:
+    def _refusal(self, scope: Scope, client: Client) -> FrontdeskError | None:
         """Why the request goes no further."""
+        if self._addresses and not client.is_local:
+            address = parsed(client.address)
+            if address is None or not is_within(address, self._addresses):
+                return AddressRefused(f"The server takes no requests from {client.address}.")
         if _host(scope) not in self._hosts:
             return UnknownHost("The server does not go by this Host name. Add it to FRONTDESK_HOSTS.")
         if scope["method"] in SAFE_METHODS or _header(scope, b"sec-fetch-site") != "cross-site":

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import feedback, http, page
+from frontdesk.channels.addresses import Clients
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
 from frontdesk.core.ids import new_id
@@ -89,6 +90,7 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
                     timeout_keep_alive=KEEP_ALIVE_S,
                     timeout_graceful_shutdown=LAST_BYTES_S,
                     server_header=False,
+                    proxy_headers=False,  # by default it believes whatever loopback says: channels/addresses.py knows
                 )
             )
             async with running(services):
@@ -181,8 +183,9 @@ def connection_class(services: Services) -> Any:
         return response
 
     surrounded = Surroundings(
-        busy, hosts=settings.hosts, origins=settings.cors_origins, errors=errors, metrics=services.metrics
-    )
+        busy, hosts=settings.hosts, origins=settings.cors_origins, clients=Clients(settings.proxies),
+        addresses=settings.addresses, errors=errors, metrics=services.metrics,
+    )  # fmt: skip
     most = allowed(settings.connections, settings.turns.concurrent)
     return partial(Connection, limits=settings.connections, most=most, busy=surrounded, refusal=refusal)
 
@@ -213,8 +216,9 @@ def web_application(services: Services) -> ASGIApp:
         page.build_router(services.knowledge, directory.named, directory.default, definitions_of),
     ]
     return build_app(
-        routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins, settings.hosts
-    )
+        routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins, settings.hosts,
+        Clients(settings.proxies), settings.addresses,
+    )  # fmt: skip
 
 
 def health_of(services: Services) -> Health:
