@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from frontdesk.channels import feedback, http, page
+from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.http import Chat
 from frontdesk.cli.app import app as commands
@@ -210,15 +211,15 @@ def missing_in_reference(code: Code) -> Iterator[str]:
 async def _paths() -> dict[str, dict[str, Any]]:
     """The routes as OpenAPI tells them. Nothing is called, so nothing stands behind them."""
     metrics, nothing = Metrics(CollectorRegistry()), cast(Any, None)
-    chat = Chat(nothing, metrics, nothing)
+    chat, access = Chat(nothing, metrics, nothing), Access(nothing, nothing, nothing, is_open=False)
     routers = [
-        http.build_router(chat, nothing),
-        http.build_short_router(chat, nothing),
-        feedback.build_router(nothing, nothing),
-        page.build_router(nothing, nothing, nothing, nothing),
+        http.build_router(chat, access),
+        http.build_short_router(chat, access),
+        feedback.build_router(nothing, access),
+        page.build_router(nothing, access, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(routers, errors, metrics, Health({}, {}), nothing, (), (), Clients(()), ())
+    app = build_app(routers, access, errors, metrics, Health({}, {}), nothing, (), (), Clients(()), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

@@ -33,7 +33,8 @@ async def server() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="frontdesk-pictures-") as data:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "frontdesk", "serve", "--port", "0", "--data", data,
-            env=clean, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            env=clean | {"FRONTDESK_DEVELOPER": "true"},
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
         draining: asyncio.Task[bytes] | None = None

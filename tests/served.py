@@ -143,7 +143,7 @@ async def serving(data: Path, environment: Mapping[str, str] | None = None, port
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "frontdesk", "serve", "--port", str(port), "--data", str(data),
-        env=clean | dict(environment or {}),
+        env=clean | {"FRONTDESK_DEVELOPER": "true"} | dict(environment or {}),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

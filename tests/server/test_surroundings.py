@@ -1,5 +1,7 @@
 """Which pages of other sites may change something, and that they can read what went wrong."""
 
+from typing import Any, cast
+
 import httpx
 import pytest
 from fastapi import APIRouter
@@ -7,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from frontdesk.channels.access import FOR_ALL, Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import Invalid
@@ -44,15 +47,17 @@ async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], ori
 async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -> None:
     router, metrics = APIRouter(), Metrics(CollectorRegistry())
 
-    @router.post("/chat")
+    @router.post("/chat", dependencies=FOR_ALL)
     async def post_chat(request: Request) -> Response:
         raise Invalid("message: is required.")
 
     async def refresh() -> None:
         return None
 
+    nothing = cast(Any, None)
     errors, origin = ErrorRenderer(SystemClock(), hide_details=False), "https://shop.example"
-    app = build_app([router], errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), ())
+    access = Access(nothing, nothing, nothing, is_open=False)
+    app = build_app([router], access, errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), ())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         refused = await client.post("/chat", headers={"origin": origin})
     assert (refused.status_code, refused.json()["error_code"]) == (422, "VALIDATION_FAILED")

@@ -56,6 +56,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     suggestions: tuple[str, ...] = ()  # first questions that the page offers
     emergency: EmergencySettings = EmergencySettings(texts={"en": "If this is an emergency, call 112 now."})
     human_text: dict[str, str] = {}  # by language: what a contact who asks for a human reads
+    anonymous_chat: bool = False  # whether the chat's routes ask nobody for a credential
     session_ttl_s: int = 3600
     window_messages: int = 10  # at most 50
     join_bursts: bool = True

@@ -39,6 +39,7 @@ class TenantForm(Form):
     suggestions: Annotated[list[Line], Field(max_length=10)] = []
     emergency: EmergencyForm
     human_text: ByLanguage = {}
+    anonymous_chat: bool = False
     session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
     window_messages: Annotated[int, Field(ge=1, le=50)] = 10
     join_bursts: bool = True

@@ -2,19 +2,21 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Any  # OpenAPI's schemas are JSON
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import AfterValidator
 from starlette.responses import StreamingResponse
 
 from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
+from frontdesk.channels.access import Access, Caller
 from frontdesk.channels.bodies import MAX_KEY, READABLE, ChatIn, SessionIn, read_chat, read_session, readable
 from frontdesk.channels.openapi import answers, events, failures, nothing
 from frontdesk.channels.outgoing import (
@@ -26,7 +28,7 @@ from frontdesk.channels.outgoing import (
     SessionPage,
     SessionWithHistory,
 )
-from frontdesk.conversations.models import Accepted, Answer, Failure, Session
+from frontdesk.conversations.models import Accepted, Answer, Failure, Incoming, Session
 from frontdesk.conversations.service import Conversations, Place, Said
 from frontdesk.core.errors import (
     AnswerLate,
@@ -43,10 +45,10 @@ from frontdesk.core.errors import (
     UnsupportedType,
 )
 from frontdesk.core.json import dumps
+from frontdesk.identity.permissions import Permission
 from frontdesk.llm.types import Restart, TextDelta
 from frontdesk.telemetry.metrics import Metrics
 
-TenantNamed = Callable[[str], Awaitable[Tenant]]
 RenderError = Callable[[Failure], dict[str, Any]]
 
 _EVENT_ID = re.compile("([0-9]{1,9})-([0-9]{1,9})-([0-9]{1,9}|end)")
@@ -103,8 +105,8 @@ class Chat:
         self._metrics = metrics
         self._render_failure = render_failure
 
-    async def chat(self, tenant: Tenant, request: Request) -> Response:
-        incoming = await read_chat(request)
+    async def chat(self, caller: Caller, request: Request) -> Response:
+        tenant, incoming = caller.tenant, await self._said(caller, request)
         is_streamed = "text/event-stream" in request.headers.get("accept", "")
         correlation_id = request.state.correlation_id
         accepted = await self._conversations.accept(tenant, incoming, correlation_id, hears=is_streamed)
@@ -113,15 +115,28 @@ class Chat:
         answer = await self._conversations.outcome(tenant.id, accepted.conversation_id, accepted.turn_id)
         return _json(answer)
 
-    async def accept(self, tenant: Tenant, request: Request) -> Response:
-        incoming = await read_chat(request)
-        accepted = await self._conversations.accept(tenant, incoming, request.state.correlation_id)
+    async def accept(self, caller: Caller, request: Request) -> Response:
+        incoming = await self._said(caller, request)
+        accepted = await self._conversations.accept(caller.tenant, incoming, request.state.correlation_id)
         kept = AcceptedOut(accepted.conversation_id, accepted.message_id, accepted.seq, request.state.correlation_id)
         return _json(kept, 202)
 
-    async def resume(self, tenant: Tenant, conversation_id: UUID, last_event_id: str) -> Response:
-        place = parse_event_id(last_event_id)
-        found = await self._conversations.place_in(tenant.id, conversation_id, place)
+    async def _said(self, caller: Caller, request: Request) -> Incoming:
+        """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, ConversationNotFound."""
+        incoming = await read_chat(request)
+        caller.speaks_for(incoming.contact)
+        bound = caller.principal.conversation_id
+        if bound is None:
+            return incoming
+        if incoming.is_new:
+            return msgspec.structs.replace(incoming, conversation_id=bound, is_new=False)
+        caller.opens(incoming.conversation_id)
+        return incoming
+
+    async def resume(self, caller: Caller, conversation_id: UUID, last_event_id: str) -> Response:
+        caller.opens(conversation_id)
+        tenant, place = caller.tenant, parse_event_id(last_event_id)
+        found = await self._conversations.place_in(tenant.id, conversation_id, place, caller.contact)
         if found is None:
             return Response(status_code=204)  # tells an EventSource to stop asking
         turn_id, place = found
@@ -164,8 +179,11 @@ class Chat:
         finally:
             self._metrics.streams_open.dec()
 
-    async def conversation(self, tenant: Tenant, conversation_id: UUID, after: int, limit: int) -> Response:
-        session, messages = await self._conversations.history(tenant.id, conversation_id, after, limit)
+    async def conversation(self, caller: Caller, conversation_id: UUID, after: int, limit: int) -> Response:
+        caller.opens(conversation_id)
+        session, messages = await self._conversations.history(
+            caller.tenant.id, conversation_id, after, limit, caller.contact
+        )
         told = ConversationOut(
             session_id=session.id,
             state=session.state,
@@ -178,132 +196,150 @@ class Chat:
         )
         return _json(told)
 
-    async def create(self, tenant: Tenant, request: Request) -> Response:
+    async def create(self, caller: Caller, request: Request) -> Response:
+        tenant = caller.tenant
         session_id, body, is_by_key = await read_session(request, tenant.id)
+        caller.speaks_for(body.user_id)
+        caller.opens(session_id)
         try:
             made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
         except ConversationNotFound:
             if not is_by_key:
                 raise
-            await self._conversations.session(tenant.id, session_id, 1)  # not found either: it was cleared
+            await self._conversations.session(tenant.id, session_id, limit=1)  # not found either: it was cleared
             raise IdempotencyConflict(_KEY_USED) from None  # it is another user's
         if is_by_key and not _is_made_by(body, made):
             raise IdempotencyConflict(_KEY_USED)
         return _json(SessionOut.of(made), 201)
 
-    async def session(self, tenant: Tenant, session_id: UUID) -> Response:
-        session, messages = await self._conversations.session(tenant.id, session_id)
+    async def session(self, caller: Caller, session_id: UUID) -> Response:
+        caller.opens(session_id)
+        session, messages = await self._conversations.session(caller.tenant.id, session_id, caller.contact)
         return _json(SessionWithHistory.told(session, messages))
 
-    async def sessions(self, tenant: Tenant, user_id: str, limit: int, cursor: str) -> Response:
+    async def sessions(self, caller: Caller, user_id: str, limit: int, cursor: str) -> Response:
+        caller.speaks_for(user_id)
         before = _decode_cursor(cursor) if cursor else None
-        sessions = await self._conversations.sessions_of(tenant.id, user_id, before, limit + 1)
+        sessions = await self._conversations.sessions_of(caller.tenant.id, user_id, before, limit + 1)
         more = len(sessions) > limit
         items = [SessionOut.of(session) for session in sessions[:limit]]
         next_cursor = _encode_cursor(sessions[limit - 1].last_activity) if more else None
         return _json(SessionPage(items, next_cursor))
 
-    async def explanation(self, tenant: Tenant, message_id: UUID) -> Response:
-        return _json(ExplanationOut.of(await self._conversations.explanation(tenant.id, message_id)))
+    async def explanation(self, caller: Caller, message_id: UUID) -> Response:
+        return _json(ExplanationOut.of(await self._conversations.explanation(caller.tenant.id, message_id)))
 
-    async def clear(self, tenant: Tenant, session_id: UUID) -> Response:
-        await self._conversations.clear(tenant.id, session_id)
+    async def clear(self, caller: Caller, session_id: UUID) -> Response:
+        caller.opens(session_id)
+        await self._conversations.clear(caller.tenant.id, session_id, caller.contact)
         return Response(status_code=204)
 
 
-# The endpoints below that take a message: from the request alone, and the tenant's name in the path.
+# The endpoints below that take a message: from the request and its caller alone.
 MESSAGE_ROUTES = frozenset({"post_chat", "post_message"})
 
 
-def build_router(chat: Chat, tenant_named: TenantNamed) -> APIRouter:
+def build_router(chat: Chat, access: Access) -> APIRouter:
     """Every tenant's routes."""
     router = APIRouter(prefix="/api/{tenant}", tags=["chat"])
+    chats = Depends(access.named(Permission.CHAT))
+    lists = Depends(access.named(Permission.SESSIONS_LIST))
+    reads = Depends(access.named(Permission.CONVERSATIONS_READ))
 
     @router.post("/chat", responses=_CHAT, openapi_extra=_CHAT_BODY)
-    async def post_chat(tenant: str, request: Request) -> Response:
+    async def post_chat(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Say something; the answer comes whole, or as a stream with `Accept: text/event-stream`."""
-        return await chat.chat(await tenant_named(tenant), request)
+        return await chat.chat(caller, request)
 
     @router.post("/messages", status_code=202, responses=_ACCEPT, openapi_extra=_CHAT_BODY)
-    async def post_message(tenant: str, request: Request) -> Response:
+    async def post_message(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Say something and don't wait: 202 once the message is kept."""
-        return await chat.accept(await tenant_named(tenant), request)
+        return await chat.accept(caller, request)
 
     @router.get("/conversations/{conversation_id}", responses=_CONVERSATION)
     async def get_conversation(
-        tenant: str, conversation_id: UUID, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0, limit: Limit = 200
+        caller: Annotated[Caller, chats],
+        conversation_id: UUID,
+        after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+        limit: Limit = 200,
     ) -> Response:
         """The conversation's messages after a seq, oldest first."""
-        return await chat.conversation(await tenant_named(tenant), conversation_id, after, limit)
+        return await chat.conversation(caller, conversation_id, after, limit)
 
     @router.get("/conversations/{conversation_id}/stream", response_class=StreamingResponse, responses=_STREAM)
     async def get_stream(
-        tenant: str, conversation_id: UUID, request: Request, last_event_id: LastEventId = ""
+        caller: Annotated[Caller, chats], conversation_id: UUID, request: Request, last_event_id: LastEventId = ""
     ) -> Response:
         """The stream of the last message, or of the one that `Last-Event-ID` names; 204 when nothing is to come."""
-        return await chat.resume(await tenant_named(tenant), conversation_id, last_event_id)
+        return await chat.resume(caller, conversation_id, last_event_id)
 
     @router.get("/messages/{message_id}/explanation", responses=_EXPLANATION)
-    async def explain(tenant: str, message_id: UUID) -> Response:
+    async def explain(caller: Annotated[Caller, reads], message_id: UUID) -> Response:
         """How a message was answered: the stages tried with their scores and reasons, and every step taken."""
-        return await chat.explanation(await tenant_named(tenant), message_id)
+        return await chat.explanation(caller, message_id)
 
     @router.post("/sessions", status_code=201, responses=_CREATE, openapi_extra=_SESSION_BODY)
-    async def create_session(tenant: str, request: Request) -> Response:
+    async def create_session(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Make a session before its first message. (A message without `session_id` makes one too.)"""
-        return await chat.create(await tenant_named(tenant), request)
+        return await chat.create(caller, request)
 
     @router.get("/sessions", responses=_SESSIONS)
-    async def list_sessions(tenant: str, user_id: UserId, limit: Limit = 50, cursor: Cursor = "") -> Response:
+    async def list_sessions(
+        caller: Annotated[Caller, lists], user_id: UserId, limit: Limit = 50, cursor: Cursor = ""
+    ) -> Response:
         """A user's sessions, the last active first."""
-        return await chat.sessions(await tenant_named(tenant), user_id, limit, cursor)
+        return await chat.sessions(caller, user_id, limit, cursor)
 
     @router.get("/sessions/{session_id}", responses=_SESSION)
-    async def get_session(tenant: str, session_id: UUID) -> Response:
+    async def get_session(caller: Annotated[Caller, chats], session_id: UUID) -> Response:
         """One session with its history."""
-        return await chat.session(await tenant_named(tenant), session_id)
+        return await chat.session(caller, session_id)
 
     @router.delete("/sessions/{session_id}", status_code=204, responses=_CLEAR)
-    async def clear_session(tenant: str, session_id: UUID) -> Response:
+    async def clear_session(caller: Annotated[Caller, chats], session_id: UUID) -> Response:
         """Erase what was said in a session."""
-        return await chat.clear(await tenant_named(tenant), session_id)
+        return await chat.clear(caller, session_id)
 
     return router
 
 
-def build_short_router(chat: Chat, default_tenant: Callable[[], Awaitable[Tenant]]) -> APIRouter:
+def build_short_router(chat: Chat, access: Access) -> APIRouter:
     """The same for the default tenant, without its name."""
     router = APIRouter(tags=["chat, default tenant"])
+    chats = Depends(access.default(Permission.CHAT))
+    lists = Depends(access.default(Permission.SESSIONS_LIST))
 
     @router.post("/chat", responses=_CHAT, openapi_extra=_CHAT_BODY)
-    async def post_chat(request: Request) -> Response:
+    async def post_chat(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Say something to the default tenant."""
-        return await chat.chat(await default_tenant(), request)
+        return await chat.chat(caller, request)
 
     @router.post("/api/messages", status_code=202, responses=_ACCEPT, openapi_extra=_CHAT_BODY)
-    async def post_message(request: Request) -> Response:
+    async def post_message(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Say something to the default tenant and don't wait."""
-        return await chat.accept(await default_tenant(), request)
+        return await chat.accept(caller, request)
 
     @router.post("/sessions", status_code=201, responses=_CREATE, openapi_extra=_SESSION_BODY)
-    async def create_session(request: Request) -> Response:
+    async def create_session(caller: Annotated[Caller, chats], request: Request) -> Response:
         """Make a session with the default tenant."""
-        return await chat.create(await default_tenant(), request)
+        return await chat.create(caller, request)
 
     @router.get("/sessions", responses=_SESSIONS)
-    async def list_sessions(user_id: UserId, limit: Limit = 50, cursor: Cursor = "") -> Response:
+    async def list_sessions(
+        caller: Annotated[Caller, lists], user_id: UserId, limit: Limit = 50, cursor: Cursor = ""
+    ) -> Response:
         """A user's sessions with the default tenant."""
-        return await chat.sessions(await default_tenant(), user_id, limit, cursor)
+        return await chat.sessions(caller, user_id, limit, cursor)
 
     @router.get("/session/{session_id}", responses=_SESSION)
-    async def get_session(session_id: UUID) -> Response:
+    async def get_session(caller: Annotated[Caller, chats], session_id: UUID) -> Response:
         """One session with its history."""
-        return await chat.session(await default_tenant(), session_id)
+        return await chat.session(caller, session_id)
 
     @router.delete("/session/{session_id}", status_code=204, responses=_CLEAR)
-    async def clear_session(session_id: UUID) -> Response:
+    async def clear_session(caller: Annotated[Caller, chats], session_id: UUID) -> Response:
         """Erase what was said in a session."""
-        return await chat.clear(await default_tenant(), session_id)
+        return await chat.clear(caller, session_id)
 
     return router
 

@@ -3,20 +3,23 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from frontdesk.agents.models import Tenant
+from frontdesk.channels.access import FOR_ALL, Access, Caller
 from frontdesk.channels.openapi import answers, failures
 from frontdesk.channels.outgoing import PageOut
 from frontdesk.console import CONTENT_SECURITY_POLICY, STATIC
 from frontdesk.core.errors import PassageNotFound, TenantNotFound
 from frontdesk.core.json import dumps
+from frontdesk.identity.permissions import Permission
 from frontdesk.knowledge.models import Excerpt
 from frontdesk.knowledge.service import Knowledge
 
@@ -43,31 +46,32 @@ class PageDefinitions(msgspec.Struct, frozen=True):
 
 
 def build_router(
-    knowledge: Knowledge, tenant_named: TenantNamed, default_tenant: Callable[[], Awaitable[Tenant]],
+    knowledge: Knowledge, access: Access, tenant_named: TenantNamed, default_tenant: Callable[[], Awaitable[Tenant]],
     definitions_of: Callable[[Tenant], Awaitable[PageDefinitions]],
 ) -> APIRouter:  # fmt: skip
 
     router = APIRouter(tags=["page"])
+    chats = Depends(access.named(Permission.CHAT))
     # Only what was there at the start is served: a path of the request never reaches the file system.
     files = {file.relative_to(STATIC).as_posix(): file for file in STATIC.rglob("*") if file.is_file()}
 
-    @router.get("/", include_in_schema=False)
+    @router.get("/", include_in_schema=False, dependencies=FOR_ALL)
     async def page() -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
 
-    @router.get("/t/{tenant}", include_in_schema=False)
+    @router.get("/t/{tenant}", include_in_schema=False, dependencies=FOR_ALL)
     async def tenant_page(tenant: str) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
 
-    @router.get("/t/{tenant}/messages/{message_id}/explanation", include_in_schema=False)
+    @router.get("/t/{tenant}/messages/{message_id}/explanation", include_in_schema=False, dependencies=FOR_ALL)
     async def explanation_page(tenant: str, message_id: str) -> Response:
         return FileResponse(STATIC / "explanation.html", headers=_PAGE_HEADERS)
 
-    @router.get("/favicon.ico", include_in_schema=False)
+    @router.get("/favicon.ico", include_in_schema=False, dependencies=FOR_ALL)
     async def favicon() -> Response:
         return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
 
-    @router.get("/static/{path:path}", include_in_schema=False)
+    @router.get("/static/{path:path}", include_in_schema=False, dependencies=FOR_ALL)
     async def static(path: str, request: Request) -> Response:
         file = files.get(path)
         if file is None:
@@ -79,12 +83,12 @@ def build_router(
             return Response(status_code=304, headers=headers)
         return FileResponse(file, headers=headers)
 
-    @router.get("/api/{tenant}/page", responses=_ABOUT)
+    @router.get("/api/{tenant}/page", responses=_ABOUT, dependencies=FOR_ALL)
     async def about(tenant: str) -> Response:
         """What the page shows of a tenant before anybody has said anything."""
         return await _about(await tenant_named(tenant))
 
-    @router.get("/page", responses=_ABOUT)
+    @router.get("/page", responses=_ABOUT, dependencies=FOR_ALL)
     async def about_default() -> Response:
         """The same for the default tenant."""
         return await _about(await default_tenant())
@@ -105,10 +109,9 @@ def build_router(
         return Response(dumps(about), media_type="application/json")
 
     @router.get("/api/{tenant}/passages/{passage_id}", responses=_PASSAGE)
-    async def passage(tenant: str, passage_id: UUID) -> Response:
+    async def passage(caller: Annotated[Caller, chats], passage_id: UUID) -> Response:
         """The passage that a citation names, with the text around it."""
-        found = await tenant_named(tenant)
-        around = await knowledge.document_around(found.id, passage_id, _CONTEXT_CHARS)
+        around = await knowledge.document_around(caller.tenant.id, passage_id, _CONTEXT_CHARS)
         return Response(dumps(around), media_type="application/json")
 
     return router

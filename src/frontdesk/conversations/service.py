@@ -25,7 +25,7 @@ from frontdesk.conversations.models import (
 )
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.errors import AnswerLate, ConversationNotFound, DatabaseUnavailable, ShuttingDown, TurnFailed
-from frontdesk.db import Database
+from frontdesk.db import Database, TenantScope
 from frontdesk.llm.types import Restart
 from frontdesk.supervisor.explaining import StageSeen, decision_of, stages_of
 from frontdesk.telemetry.metrics import Metrics
@@ -196,12 +196,17 @@ class Conversations:
             return Failure("HANDED_OFF" if state == "handed_off" else "TURN_FAILED", detail, "")
         return outcome_of(message)
 
-    async def place_in(self, tenant_id: UUID, conversation_id: UUID, place: Place | None) -> tuple[UUID, Place] | None:
-        """The turn to follow for a client at `place` (None: of the last message); None when nothing comes any more."""
+    async def place_in(
+        self, tenant_id: UUID, conversation_id: UUID, place: Place | None, contact: str | None = None
+    ) -> tuple[UUID, Place] | None:
+        """The turn to follow for a client at `place` (None: of the last message); None when nothing comes any more.
+
+        Here and below: with a `contact`, another's conversation is not found.
+        """
         if place is not None and place.ended:
             return None
         async with self._db.scope(tenant_id) as scope:
-            await self._store.session(scope, conversation_id)
+            await self._session(scope, conversation_id, contact)
             found = await self._store.turn_of(scope, conversation_id, place.seq if place else None)
         if found is None:
             return None
@@ -217,15 +222,17 @@ class Conversations:
         async with self._db.scope(tenant.id) as scope:
             return await self._store.session(scope, conversation_id)
 
-    async def session(self, tenant_id: UUID, conversation_id: UUID, limit: int = 200) -> tuple[Session, list[Message]]:
+    async def session(
+        self, tenant_id: UUID, conversation_id: UUID, contact: str | None = None, *, limit: int = 200
+    ) -> tuple[Session, list[Message]]:
         """The session and its messages, the first `limit`."""
-        return await self.history(tenant_id, conversation_id, 0, limit)
+        return await self.history(tenant_id, conversation_id, 0, limit, contact)
 
     async def history(
-        self, tenant_id: UUID, conversation_id: UUID, after: int, limit: int
+        self, tenant_id: UUID, conversation_id: UUID, after: int, limit: int, contact: str | None = None
     ) -> tuple[Session, list[Message]]:
         async with self._db.scope(tenant_id) as scope:
-            session = await self._store.session(scope, conversation_id)
+            session = await self._session(scope, conversation_id, contact)
             return session, await self._store.messages_after(scope, conversation_id, after, limit)
 
     async def sessions_of(self, tenant_id: UUID, contact: str, before: datetime | None, limit: int) -> list[Session]:
@@ -244,10 +251,23 @@ class Conversations:
                 judgements=tuple(await judgements_of(scope, turn.turn_id)),
             )
 
-    async def clear(self, tenant_id: UUID, conversation_id: UUID) -> None:
-        """Erases the session's content. Idempotent."""
+    async def clear(self, tenant_id: UUID, conversation_id: UUID, contact: str | None = None) -> None:
+        """Erases the session's content. Idempotent: one that is not there, or another's, is as one that was erased."""
+        if contact is not None:
+            try:
+                async with self._db.scope(tenant_id) as scope:
+                    await self._session(scope, conversation_id, contact)
+            except ConversationNotFound:
+                return
         if await self._store.clear(tenant_id, conversation_id):
             self._wake()
+
+    async def _session(self, scope: TenantScope, conversation_id: UUID, contact: str | None) -> Session:
+        """Raises ConversationNotFound."""
+        session = await self._store.session(scope, conversation_id)
+        if contact not in (None, session.contact):
+            raise ConversationNotFound("There is no such session.")
+        return session
 
 
 def outcome_of(message: Message) -> Outcome:

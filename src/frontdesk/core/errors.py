@@ -8,6 +8,10 @@ FrontdeskError                 INTERNAL 500
 │   ├── TenantNotFound         TENANT_NOT_FOUND 404
 │   ├── ConversationNotFound   CONVERSATION_NOT_FOUND 404
 │   └── PassageNotFound        PASSAGE_NOT_FOUND 404
+├── Unauthenticated            UNAUTHENTICATED 401     no credential where one is needed
+│   ├── TokenInvalid           TOKEN_INVALID 401       unreadable, wrongly signed, revoked: not told apart
+│   └── TokenExpired           TOKEN_EXPIRED 401
+├── Forbidden                  FORBIDDEN 403           names the permission that lacks
 ├── MethodNotAllowed           METHOD_NOT_ALLOWED 405
 ├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
 ├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
@@ -82,6 +86,22 @@ class ConversationNotFound(NotFound):
 
 class PassageNotFound(NotFound):
     error_code = "PASSAGE_NOT_FOUND"
+
+
+class Unauthenticated(FrontdeskError):
+    status, error_code = 401, "UNAUTHENTICATED"
+
+
+class TokenInvalid(Unauthenticated):
+    error_code = "TOKEN_INVALID"
+
+
+class TokenExpired(Unauthenticated):
+    error_code = "TOKEN_EXPIRED"
+
+
+class Forbidden(FrontdeskError):
+    status, error_code = 403, "FORBIDDEN"
 
 
 class MethodNotAllowed(FrontdeskError):

@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     addresses: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="addresses or networks that may send requests, beside this machine; empty for all"
     )
+    developer: bool = Field(
+        False, description="asks nobody on this machine who he is: everybody may do everything; for development only"
+    )
     embedding_model: Path | None = Field(
         None, description="folder of all-MiniLM-L6-v2, when not the installed package's"
     )

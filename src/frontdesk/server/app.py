@@ -1,10 +1,10 @@
 """The web application: routes and what surrounds them."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any  # OpenAPI's schema is JSON
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -14,7 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
 from frontdesk.channels.addresses import Clients, Network
+from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
 from frontdesk.channels.openapi import answers, components, failures
 from frontdesk.channels.outgoing import (
@@ -32,13 +34,18 @@ from frontdesk.core.errors import (
     AddressRefused,
     CrossSite,
     DatabaseUnavailable,
+    Forbidden,
     FrontdeskError,
     Invalid,
     ShuttingDown,
+    TokenExpired,
+    TokenInvalid,
+    Unauthenticated,
     Unavailable,
     UnknownHost,
 )
 from frontdesk.core.json import dumps
+from frontdesk.identity.permissions import Permission
 from frontdesk.knowledge.models import Excerpt
 from frontdesk.server import docs
 from frontdesk.server.errors import ErrorRenderer
@@ -54,6 +61,9 @@ Errors have one form on every route: `detail`, `error_code`, `timestamp`, `corre
 # Whatever the route. 422 comes where there is something to check, 403 where something is changed.
 ANYWHERE = failures(UnknownHost, AddressRefused, FrontdeskError, Unavailable, DatabaseUnavailable, ShuttingDown)
 CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
+NEEDED = failures(Unauthenticated, TokenInvalid, TokenExpired, Forbidden)
+
+SECURITY = {"bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."}}
 
 FORMS = (
     AcceptedOut, Answer, ConversationOut, Excerpt, ExplanationOut, JudgementOut, PageOut, SessionOut, SessionPage,
@@ -63,6 +73,7 @@ FORMS = (
 
 def build_app(
     routers: list[APIRouter],
+    access: Access,
     errors: ErrorRenderer,
     metrics: Metrics,
     health: Health,
@@ -74,15 +85,25 @@ def build_app(
 ) -> ASGIApp:
     # FastAPI's own pages load scripts from elsewhere: /docs is ours.
     app = FastAPI(
-        title="frontdesk", version=version("frontdesk"), description=DESCRIPTION, docs_url=None, redoc_url=None
+        title="frontdesk",
+        version=version("frontdesk"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
-    app.include_router(_health_router(health, metrics, refresh_metrics))
-    for router in routers:
+    every = [
+        _health_router(health, metrics, access, refresh_metrics),
+        *routers,
+        docs.build_router(lambda: app.openapi()),
+    ]
+    routes = [route for router in every for route in router.routes]
+    refuse_undeclared(routes)
+    for router in every:
         app.include_router(router)
-    app.include_router(docs.build_router(lambda: _openapi(app)))
     errors.install(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to change the schema
-    inner: ASGIApp = ShortCut(app, [route for router in routers for route in router.routes], errors)
+    app.openapi = lambda: _openapi(app, routes)  # type: ignore[method-assign]  # FastAPI's own way to change the schema
+    inner: ASGIApp = ShortCut(app, routes, errors)
     if cors_origins:
         inner = CORSMiddleware(
             inner,
@@ -103,15 +124,23 @@ class ShortCut:
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute], errors: ErrorRenderer) -> None:
         self._app = app
         self._errors = errors
-        self._routes = [route for route in routes if isinstance(route, APIRoute) and route.name in MESSAGE_ROUTES]
+        self._routes: list[tuple[APIRoute, Callable[..., Awaitable[Caller]]]] = [
+            (route, needed)
+            for route in routes
+            if isinstance(route, APIRoute)
+            and route.name in MESSAGE_ROUTES
+            and isinstance(needed := declared(route), Named | Default)
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            for route in self._routes:
+            for route, needed in self._routes:
                 if found := route.path_regex.match(scope["path"]):
                     scope["route"] = route
+                    request = Request(scope, receive, send)
                     try:
-                        response = await route.endpoint(request=Request(scope, receive, send), **found.groupdict())
+                        caller = await needed(request, **found.groupdict())
+                        response = await route.endpoint(caller=caller, request=request)
                     except FrontdeskError as error:
                         response = self._errors.response(error, scope["state"]["correlation_id"])
                     await response(scope, receive, send)
@@ -119,15 +148,22 @@ class ShortCut:
         await self._app(scope, receive, send)
 
 
-def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[], Awaitable[None]]) -> APIRouter:
+def _health_router(
+    health: Health, metrics: Metrics, access: Access, refresh_metrics: Callable[[], Awaitable[None]]
+) -> APIRouter:
     router = APIRouter(tags=["health"])
+    monitors = [Depends(access.machine(Permission.METRICS_READ))]
 
-    @router.get("/health", responses=answers(200, Alive, "It lives"))
+    @router.get("/health", dependencies=FOR_ALL, responses=answers(200, Alive, "It lives"))
     async def alive() -> Response:
         """200 while the process lives."""
         return _json(Alive("ok", version("frontdesk")))
 
-    @router.get("/health/ready", responses=answers(200, Ready, "Ready") | answers(503, NotReady, "Not ready"))
+    @router.get(
+        "/health/ready",
+        dependencies=FOR_ALL,
+        responses=answers(200, Ready, "Ready") | answers(503, NotReady, "Not ready"),
+    )
     async def ready() -> Response:
         """200 when messages can be answered, else 503 with the reasons."""
         reasons = await health.ready()
@@ -135,12 +171,14 @@ def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[
             return _json(Ready("ready"))
         return _json(NotReady("not ready", reasons), 503, {"Retry-After": "2"})
 
-    @router.get("/health/detailed", responses=answers(200, dict[str, Component], "Each component"))
+    @router.get(
+        "/health/detailed", dependencies=monitors, responses=answers(200, dict[str, Component], "Each component")
+    )
     async def detailed() -> Response:
         """Each component with its status, latency and detail."""
         return _json(await health.detailed())
 
-    @router.get("/metrics", response_class=PlainTextResponse)
+    @router.get("/metrics", dependencies=monitors, response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """Prometheus."""
         await refresh_metrics()
@@ -149,17 +187,29 @@ def _health_router(health: Health, metrics: Metrics, refresh_metrics: Callable[[
     return router
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """FastAPI's schema with the one error format in place of its own."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema["components"] = {"schemas": components(FORMS)}
-        for path in schema["paths"].values():
-            for method, operation in path.items():
+        schema["components"] = {"schemas": components(FORMS), "securitySchemes": SECURITY}
+        needed = {
+            (route.path_format, method.lower())
+            for route in routes
+            if isinstance(route, APIRoute) and isinstance(declared(route), Needed)
+            for method in route.methods or ()
+        }
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                is_needed = (path, method) in needed
+                if is_needed:
+                    operation["security"] = [{"bearer": []}, {}]
                 responses = operation["responses"]
                 is_checked = responses.pop("422", None) is not None  # FastAPI's own: not our format
                 for status, response in (
-                    ANYWHERE | (CHECKED if is_checked else {}) | (CHANGING if method not in ("get", "head") else {})
+                    ANYWHERE
+                    | (CHECKED if is_checked else {})
+                    | (NEEDED if is_needed else {})
+                    | (CHANGING if method not in ("get", "head") else {})
                 ).items():
                     responses.setdefault(str(status), response)
         app.openapi_schema = schema

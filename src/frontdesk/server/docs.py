@@ -5,8 +5,9 @@ from html import escape
 from typing import Any  # OpenAPI is JSON
 
 from fastapi import APIRouter
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
+from frontdesk.channels.access import FOR_ALL
 from frontdesk.console import CONTENT_SECURITY_POLICY
 
 _HEADERS = {"content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": "no-referrer"}
@@ -36,11 +37,15 @@ _PAGE = """<!doctype html>
 
 
 def build_router(schema: Callable[[], dict[str, Any]]) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=FOR_ALL)
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
         return HTMLResponse(page(schema()), headers=_HEADERS)
+
+    @router.get("/openapi.json")
+    async def openapi() -> JSONResponse:
+        return JSONResponse(schema())
 
     return router
 

@@ -18,7 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.channels import feedback, http, page
+from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
+from frontdesk.channels.credentials import Credentials
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
 from frontdesk.core.ids import new_id
@@ -55,6 +57,10 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings, say: Say) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError and what `built` raises, before anything listens."""
     refuse_public_address(settings.host)
+    if settings.developer:
+        refuse_open_production(settings)
+        say("warning: FRONTDESK_DEVELOPER is set: whoever reaches this port from this machine may do everything.")
+        log.warning("access.open", host=settings.host)
     memory.one_arena()
     stop, ready = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(_serve(settings, say, stop, ready))
@@ -122,6 +128,14 @@ def refuse_public_address(host: str) -> None:
         raise SettingsError(
             f"FRONTDESK_HOST: {host} can be reached from other machines, and this version has no sign-in yet. "
             "It listens on 127.0.0.1, ::1 or localhost only; put a proxy with sign-in before it."
+        )
+
+
+def refuse_open_production(settings: Settings) -> None:
+    """Raises SettingsError where nobody asking who calls would be more than a convenience."""
+    if settings.env == "production":
+        raise SettingsError(
+            "FRONTDESK_DEVELOPER can't be set with FRONTDESK_ENV=production: everybody could do everything."
         )
 
 
@@ -198,6 +212,7 @@ def web_application(services: Services) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, metrics, errors.failure)
+    access = Access(Credentials(), directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
@@ -207,17 +222,17 @@ def web_application(services: Services) -> ASGIApp:
         }
         is_local = not (targets - {LOCAL}) & set(services.providers.by_name)
         titles = {agent.name: agent.title for agent in definitions.agents.values()}
-        return page.PageDefinitions(is_local, titles, explains=settings.env == "development")
+        return page.PageDefinitions(is_local, titles, explains=settings.developer)
 
     routers = [
-        http.build_router(chat, directory.named),
-        http.build_short_router(chat, directory.default),
-        feedback.build_router(services.feedback, directory.named),
-        page.build_router(services.knowledge, directory.named, directory.default, definitions_of),
+        http.build_router(chat, access),
+        http.build_short_router(chat, access),
+        feedback.build_router(services.feedback, access),
+        page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(
-        routers, errors, metrics, health_of(services), refresher(services), settings.cors_origins, settings.hosts,
-        Clients(settings.proxies), settings.addresses,
+        routers, access, errors, metrics, health_of(services), refresher(services),
+        settings.cors_origins, settings.hosts, Clients(settings.proxies), settings.addresses,
     )  # fmt: skip
 
 

@@ -1,0 +1,172 @@
+"""Who calls, and whether they may: the one dependency of every route."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+
+from frontdesk.agents.models import Tenant
+from frontdesk.channels.addresses import client_of
+from frontdesk.core.errors import ConversationNotFound, Forbidden, TenantNotFound, Unauthenticated
+from frontdesk.identity.models import Principal, anonymous, developer
+from frontdesk.identity.permissions import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and the tenant that the call is about."""
+
+    principal: Principal
+    tenant: Tenant
+
+    @property
+    def contact(self) -> str | None:
+        """The one contact whom he may see and speak for; None where he isn't bound to one."""
+        return self.principal.contact
+
+    def speaks_for(self, contact: str) -> None:
+        """Raises Forbidden when he may not act for `contact`."""
+        if self.principal.contact not in (None, contact):
+            raise Forbidden("This credential speaks for another user_id.")
+
+    def opens(self, conversation_id: UUID) -> None:
+        """Raises ConversationNotFound when he is bound to another."""
+        if self.principal.conversation_id not in (None, conversation_id):
+            raise ConversationNotFound("There is no such session.")
+
+
+class Authenticates(Protocol):
+    async def __call__(self, request: Request) -> Principal | None:
+        """None without a credential. Raises TokenInvalid, TokenExpired."""
+
+
+class Access:
+    """Makes the dependencies. Each refuses in the same order: who are you (401), whose is it (404), may you (403)."""
+
+    def __init__(
+        self,
+        authenticate: Authenticates,
+        tenant_named: Callable[[str], Awaitable[Tenant]],
+        default_tenant: Callable[[], Awaitable[Tenant]],
+        *,
+        is_open: bool,
+    ) -> None:
+        """`is_open`: nobody on this machine is asked who he is (FRONTDESK_DEVELOPER)."""
+        self._authenticate = authenticate
+        self._tenant_named = tenant_named
+        self._default_tenant = default_tenant
+        self._is_open = is_open
+
+    def named(self, permission: Permission) -> "Named":
+        """For routes that name their tenant: `/api/{tenant}/…`."""
+        return Named(self, permission)
+
+    def default(self, permission: Permission) -> "Default":
+        """For the short routes of the default tenant."""
+        return Default(self, permission)
+
+    def own(self, permission: Permission) -> "Own":
+        """For `/api/admin/…`: the tenant is the credential's."""
+        return Own(self, permission)
+
+    def machine(self, permission: Permission) -> "Machine":
+        """For what monitors read: from this machine itself without a credential."""
+        return Machine(self, permission)
+
+    async def to(self, find: Callable[[], Awaitable[Tenant]], permission: Permission, request: Request) -> Caller:
+        """Raises Unauthenticated, TenantNotFound, Forbidden."""
+        principal = await self._authenticate(request)
+        tenant = await find()
+        if principal is None:
+            principal = self._nobody(tenant, permission, request)
+        if principal.tenant_id != tenant.id:
+            raise TenantNotFound("There is no such tenant, or it is not this credential's.")
+        allowed(principal, permission)
+        return Caller(principal, tenant)
+
+    async def principal(self, permission: Permission, request: Request) -> Principal | None:
+        """Of a request that has to do with no tenant but its credential's. None: nobody said who he is."""
+        principal = await self._authenticate(request)
+        if principal is not None:
+            allowed(principal, permission)
+        return principal
+
+    def to_named(self, name: str, permission: Permission, request: Request) -> Awaitable[Caller]:
+        return self.to(lambda: self._tenant_named(name), permission, request)
+
+    def to_default(self, permission: Permission, request: Request) -> Awaitable[Caller]:
+        return self.to(self._default_tenant, permission, request)
+
+    async def to_own(self, permission: Permission, request: Request) -> Caller:
+        principal = await self.principal(permission, request)
+        if principal is None:
+            if not self.is_open_to(request):
+                raise _nobody_said()
+            return await self.to_default(permission, request)
+        return Caller(principal, await self._tenant_named(str(principal.tenant_id)))
+
+    def is_open_to(self, request: Request) -> bool:
+        return self._is_open and client_of(request).is_local
+
+    def _nobody(self, tenant: Tenant, permission: Permission, request: Request) -> Principal:
+        """Who comes without a credential."""
+        if self.is_open_to(request):
+            return developer(tenant.id)
+        unknown = anonymous(tenant.id)
+        if tenant.settings.anonymous_chat and permission in unknown.permissions:
+            return unknown
+        raise _nobody_said()
+
+
+class Public:
+    """Declares that a route needs nobody: what it gives or takes is for everyone."""
+
+    async def __call__(self) -> None:
+        return None
+
+
+public = Public()
+
+FOR_ALL = [Depends(public)]
+
+
+class Needed:
+    """Declares what a route needs; a route without a declaration fails the start."""
+
+    def __init__(self, access: Access, permission: Permission) -> None:
+        self._access = access
+        self.permission = permission
+
+
+class Named(Needed):
+    async def __call__(self, request: Request, tenant: Annotated[str, Path(description="its slug or id")]) -> Caller:
+        return await self._access.to_named(tenant, self.permission, request)
+
+
+class Default(Needed):
+    async def __call__(self, request: Request) -> Caller:
+        return await self._access.to_default(self.permission, request)
+
+
+class Own(Needed):
+    async def __call__(self, request: Request) -> Caller:
+        return await self._access.to_own(self.permission, request)
+
+
+class Machine(Needed):
+    async def __call__(self, request: Request) -> None:
+        principal = await self._access.principal(self.permission, request)
+        if principal is None and not client_of(request).is_local:
+            raise _nobody_said()
+
+
+def allowed(principal: Principal, permission: Permission) -> None:
+    """Raises Forbidden."""
+    if permission not in principal.permissions:
+        raise Forbidden(f"This needs the permission {permission}, which this credential does not have.")
+
+
+def _nobody_said() -> Unauthenticated:
+    return Unauthenticated("This needs a credential: send Authorization: Bearer with a token or an API key.")
