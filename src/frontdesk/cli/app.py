@@ -12,6 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from frontdesk.cli import audit as audit_log
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
@@ -172,6 +173,35 @@ def forget_key(
         say(f"error: no text is known to be sealed with a key {key_id}.")
         raise typer.Exit(1)
     say(f"Servers start without the key {key_id} now.")
+
+
+audit = typer.Typer(name="audit", help="Check and export the audit log.", no_args_is_help=True)
+app.add_typer(audit)
+
+
+@audit.command("verify")
+def verify_audit(
+    file: Annotated[Path | None, typer.Argument(help="an export to check instead of the database")] = None,
+    tenant: Annotated[str | None, typer.Option(help="slug or id; with a file: whether its log still holds it")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Walk along the chain of hashes and name the first entry that is not what was appended (exit code 1)."""
+    settings = settings_of(config, data=data)
+    console = Console(soft_wrap=True)
+    if file is None:
+        raise typer.Exit(asyncio.run(audit_log.verify(settings, tenant, say, console)))
+    raise typer.Exit(asyncio.run(audit_log.verify_file(settings, file, tenant, say, console)))
+
+
+@audit.command("export")
+def export_audit(
+    tenant: Annotated[str, typer.Argument(help="slug or id; the deployment's own log has the nil UUID")],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Write a tenant's audit log as JSON lines, oldest first, to be checked anywhere."""
+    asyncio.run(audit_log.export(settings_of(config, data=data), tenant, say))
 
 
 @app.command()

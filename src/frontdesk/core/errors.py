@@ -17,7 +17,8 @@ FrontdeskError                 INTERNAL 500
 ├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
 ├── AddressRefused             ADDRESS_REFUSED 403     the client's address is not on the list of those allowed
 ├── Conflict                   CONFLICT 409
-│   └── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
+│   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
+│   └── ChainBroken            AUDIT_BROKEN 409        `audit/chain.py`
 ├── SessionExpired             SESSION_EXPIRED 410
 ├── TooLarge                   TOO_LARGE 413
 ├── UnsupportedType            UNSUPPORTED_TYPE 415

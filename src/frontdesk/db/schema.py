@@ -7,7 +7,7 @@ from pathlib import Path
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Raised with every release whose functions changed: a program never installs its own over those of a newer one.
-FUNCTIONS_VERSION = 3
+FUNCTIONS_VERSION = 4
 
 # plpgsql kept beside the store that calls it; installed by every migration, in this order.
 FUNCTIONS = tuple(
@@ -15,6 +15,7 @@ FUNCTIONS = tuple(
     for path in (
         "db/keys.sql",
         "tenants/tenants.sql",
+        "audit/audit.sql",
         "events/outbox.sql",
         "conversations/turns.sql",
         "conversations/feedback.sql",

@@ -1,0 +1,73 @@
+"""Refused accesses, counted in memory and appended once a window: whoever knocks can't fill the disk."""
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from frontdesk.audit.models import DEPLOYMENT, Actor
+from frontdesk.audit.store import append
+from frontdesk.core.errors import DatabaseUnavailable
+from frontdesk.db import Database
+
+log = structlog.get_logger()
+
+WINDOW_S = 60.0
+LONGEST_WINDOW_S = 3600.0  # while more come than are told apart
+MOST, MOST_PER_TENANT = 100, 20  # told apart in a window; the others are counted together
+_OTHERS = Actor("many", "others")
+
+Key = tuple[UUID, Actor, str]
+
+
+class Denials:
+    """One entry per actor with address, action and window, with how often it came. A killed process loses a window."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._counts: dict[Key, tuple[int, str]] = {}  # with the first target
+        self._per_tenant: dict[UUID, int] = {}
+
+    def count(self, tenant_id: UUID | None, actor: Actor, action: str, target: str) -> None:
+        """Notes one refusal; None for a tenant when it is of none. Never waits, never fails."""
+        chain = DEPLOYMENT if tenant_id is None else tenant_id
+        key, others = (chain, actor, action), (chain, _OTHERS, action)
+        has_room = len(self._counts) < MOST
+        if key in self._counts or (has_room and self._per_tenant.get(chain, 0) < MOST_PER_TENANT):
+            self._add(key, target)
+        elif others in self._counts or has_room:
+            self._add(others, target)
+        else:
+            self._add((DEPLOYMENT, _OTHERS, "access.denied"), "others")
+
+    async def run(self) -> None:
+        """Appends what was counted, window by window, until cancelled; then once more."""
+        window_s = WINDOW_S
+        try:
+            while True:
+                await asyncio.sleep(window_s)
+                is_flooded = len(self._counts) >= MOST
+                await self.flush()
+                window_s = min(window_s * 2, LONGEST_WINDOW_S) if is_flooded else WINDOW_S
+        finally:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Appends what was counted. While the database is away it stays counted."""
+        counts, self._counts, self._per_tenant = self._counts, {}, {}
+        for key, (count, target) in counts.items():
+            chain, actor, action = key
+            try:
+                async with self._db.scope(chain) as scope:
+                    await append(scope, actor, action, target, after={"count": count})
+            except asyncpg.ForeignKeyViolationError:
+                log.info("audit.denials_dropped", count=count)  # their tenant was deleted meanwhile
+            except DatabaseUnavailable:
+                self._add(key, target, count)
+
+    def _add(self, key: Key, target: str, count: int = 1) -> None:
+        if key not in self._counts:
+            self._per_tenant[key[0]] = self._per_tenant.get(key[0], 0) + 1
+        so_far, first_target = self._counts.get(key, (0, target))
+        self._counts[key] = so_far + count, first_target
