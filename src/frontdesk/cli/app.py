@@ -16,6 +16,7 @@ from frontdesk.cli import audit as audit_log
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
+from frontdesk.cli.rotate import rotate_keys as rotate_all
 from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
@@ -150,6 +151,12 @@ def doctor(config: Config = None, data: Data = None) -> None:
         print(f"{'ok  ' if finding.is_fine else 'FAIL'} {finding.what}: {finding.detail}")
     if not all(finding.is_fine for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def rotate_keys(config: Config = None, data: Data = None) -> None:
+    """Seal everything anew with a new key, beside running servers; after it the old key may go. Safe to run again."""
+    asyncio.run(rotate_all(settings_of(config, data=data), say, Console()))
 
 
 @app.command()

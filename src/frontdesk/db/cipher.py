@@ -9,9 +9,10 @@ import base64
 import binascii
 import hashlib
 import os
+import stat
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from frontdesk.core.errors import FrontdeskError, SettingsError
 
 _VERSION = b"\x01"
-_HEAD = 1 + 4 + 12
+HEAD = 1 + 4 + 12
 
 
 class DecryptFailed(FrontdeskError):
@@ -31,16 +32,32 @@ class DecryptFailed(FrontdeskError):
 
 
 class Cipher:
-    """Seals with the first key, opens with any: to rotate, put a new key first and keep the old ones."""
+    """Seals with one key, the first unless it is told another (`seal_with`), and opens with any."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """`keys`: 32 bytes each, at least one."""
         self._keys = {key_id(key): AESGCM(key) for key in keys}
-        self._first = key_id(keys[0])
+        self.seals_with = key_id(keys[0])
+
+    def learn(self, keys: Iterable[bytes]) -> None:
+        """Opens with these too from now on."""
+        for key in keys:
+            self._keys.setdefault(key_id(key), AESGCM(key))
+
+    def seal_with(self, wanted: bytes) -> None:
+        """`wanted`: the id of a key that it knows."""
+        if wanted not in self._keys:
+            raise KeyError(wanted.hex())
+        self.seals_with = wanted
+
+    @property
+    def ids(self) -> list[bytes]:
+        """Of all keys that it knows."""
+        return list(self._keys)
 
     def seal(self, tenant_id: UUID, text: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return _VERSION + self._first + nonce + self._keys[self._first].encrypt(nonce, text, tenant_id.bytes)
+        nonce, seals_with = os.urandom(12), self.seals_with
+        return _VERSION + seals_with + nonce + self._keys[seals_with].encrypt(nonce, text, tenant_id.bytes)
 
     def open(self, tenant_id: UUID, sealed: bytes) -> bytes:
         """Raises DecryptFailed."""
@@ -48,7 +65,7 @@ class Cipher:
         if key is None or sealed[:1] != _VERSION:
             raise DecryptFailed("A stored text was sealed with a key that is not configured.")
         try:
-            return key.decrypt(sealed[5:_HEAD], sealed[_HEAD:], tenant_id.bytes)
+            return key.decrypt(sealed[5:HEAD], sealed[HEAD:], tenant_id.bytes)
         except (InvalidTag, ValueError) as error:
             raise DecryptFailed("A stored text is damaged.") from error
 
@@ -76,11 +93,30 @@ def parse_keys(text: str, origin: str) -> list[bytes]:
 
 def read_key_file(path: Path) -> list[bytes]:
     """The keys in the file, none where there is no file. Raises SettingsError, also when others may read it."""
-    if not path.exists():
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            status = path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise SettingsError(f"{path}: leads to a file that is not there.") from error
         return []
-    if path.stat().st_mode & 0o077:
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read ({error.strerror}).") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise SettingsError(f"{path}: is not a file.")
+    if status.st_mode & 0o077:
         raise SettingsError(f"{path}: others may read the key file. Run: chmod 600 {path}")
-    return parse_keys(path.read_text(), str(path))
+    try:
+        return parse_keys(path.read_text("ascii"), str(path))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is damaged, or no key file: it is not text.") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read ({error.strerror}).") from error
+
+
+def new_key() -> bytes:
+    return os.urandom(32)
 
 
 def new_key_file(path: Path) -> None:
@@ -89,9 +125,32 @@ def new_key_file(path: Path) -> None:
     Whole or not at all: written beside, then linked, which fails when another process was first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _written_beside(path, [new_key()]) as written, suppress(FileExistsError):
+        os.link(written, path)
+
+
+def replace_key_file(path: Path, keys: Sequence[bytes]) -> None:
+    """The file with these keys instead of those that it has. Whole or not at all; its owner stays the same."""
+    path = path.resolve()  # a link stays a link
+    owner = path.stat()
+    with _written_beside(path, keys) as written:
+        if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(written, owner.st_uid, owner.st_gid)
+        kept = Path(f"{written}.new")  # the temporary name is removed at the end
+        os.link(written, kept)
+        kept.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _written_beside(path: Path, keys: Sequence[bytes]) -> Iterator[str]:
+    """The name of a file in the same folder, complete on the disk; gone at the end."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".keys-") as file:  # mode 600
-        file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
+        file.write("".join(f"{base64.b64encode(key).decode()}\n" for key in keys))
         file.flush()
         os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(file.name, path)
+        yield file.name

@@ -24,6 +24,7 @@ MIGRATE_TIMEOUT_S = 600.0
 class OpenDatabase:
     database: Database
     embedded: EmbeddedServer | None  # None: an external one
+    owner_url: str
 
 
 @asynccontextmanager
@@ -49,7 +50,7 @@ async def opened(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIt
             statement_timeout_s=settings.database.statement_timeout_s,
         )
         try:
-            yield OpenDatabase(database, embedded)
+            yield OpenDatabase(database, embedded, owner_url)
         finally:
             await database.close()
     finally:

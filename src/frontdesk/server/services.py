@@ -173,7 +173,7 @@ async def _grounds(settings: Settings, say: Say, *, alone: bool) -> AsyncIterato
         stack.push_async_callback(_settled, reading)
         open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
         database = open_database.database
-        cipher = await sealing.cipher(settings, database)
+        cipher = await stack.enter_async_context(sealing.kept(settings, database))
         http = await stack.enter_async_context(_http_client())
         say("Loading the language model")
         await rehearse(database)  # while the model is read
