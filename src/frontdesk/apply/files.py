@@ -24,8 +24,9 @@ from frontdesk.agents.models import (
 )
 from frontdesk.apply.checked import check
 from frontdesk.apply.forms import AgentForm, AliasForm, Form, LLMForm, TenantForm, ToolForm
-from frontdesk.apply.located import Located, Path_, read_text, read_yaml
+from frontdesk.apply.located import Located, Path_
 from frontdesk.apply.problems import Problems, did_you_mean
+from frontdesk.apply.sources import Files, FolderFiles
 from frontdesk.apply.template_files import TemplateFiles
 from frontdesk.apply.tool_files import ToolReader
 from frontdesk.core.expressions import BadExpression, compiled
@@ -34,10 +35,6 @@ from frontdesk.tools.types import ToolDefinition
 
 PROVIDERS = frozenset({"openai", "anthropic", "gemini", "local"})
 
-MAX_DOCUMENTS = 10_000
-MAX_DOCUMENT_BYTES = 20_000_000
-
-_ENTRIES = {"tenant.yaml", "llm.yaml", "agents", "tools", "prompts", "documents", "README.md"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 # A tool that providers may call without a definition (see `agents/`).
 _RESERVED = {"abandon_pending"}
@@ -85,31 +82,36 @@ def read_folder(folder: Path, providers: frozenset[str] = PROVIDERS) -> Folder:
     if not folder.is_dir():
         problems.add(str(folder), 1, "is not a folder; accepted is a folder with a `tenant.yaml`")
         problems.raise_if_any()
-    found = _Reader(folder, providers, problems).read()
+    return read_files(FolderFiles(folder, problems), providers, problems)
+
+
+def read_files(files: Files, providers: frozenset[str], problems: Problems) -> Folder:
+    """The same from wherever the files come."""
+    found = _Reader(files, providers, problems).read()
     problems.raise_if_any()
     assert found is not None
     return found
 
 
 class _Reader:
-    def __init__(self, folder: Path, providers: frozenset[str], problems: Problems) -> None:
-        self._folder = folder
+    def __init__(self, files: Files, providers: frozenset[str], problems: Problems) -> None:
+        self._files = files
         self._providers = providers
         self._problems = problems
         self._templates = TemplateFiles(problems)
 
     def read(self) -> Folder | None:
-        self._check_entries()
+        self._files.check_entries()
         tenant = self._form("tenant.yaml", TenantForm)
         llm = self._form("llm.yaml", LLMForm)
         agents = self._forms("agents", AgentForm)
         tools = self._forms("tools", ToolForm)
         prompts = self._prompts()
-        documents = self._documents()
+        documents = self._files.documents()
         # References are looked up among the files, so that a file's own mistake is not told twice.
         self._check_agents(agents, llm)
         secrets = self._secrets(*tenant) if tenant else None
-        reader = ToolReader(self._folder, secrets, self._templates, self._problems)
+        reader = ToolReader(self._files.code, secrets, self._templates, self._problems)
         defined = {name: reader.tool(name, form, at) for name, (form, at) in tools.items()}
         settings = self._settings(*tenant) if tenant else None
         aliases = self._aliases(*llm) if llm else None
@@ -126,21 +128,14 @@ class _Reader:
             secrets=secrets,
             documents=documents,
         )
-        files = {name: self._shown(f"prompts/{name}.md") for name in prompts}
+        files = {name: self._files.shown(f"prompts/{name}.md") for name in prompts}
         self._templates.check_prompts(definitions_of(found, UUID(int=0), 0), files)
         return found
 
     # Files
 
-    def _shown(self, name: str) -> str:
-        return str(self._folder / name)
-
     def _form(self, name: str, form: type[F]) -> tuple[F, Located] | None:
-        path = self._folder / name
-        if not path.is_file():
-            self._problems.add(self._shown(name), 1, "is missing; every tenant has one")
-            return None
-        located = read_yaml(path, self._shown(name), self._problems)
+        located = self._files.yaml(name)
         if located is None:
             return None
         filled = check(located, form, self._problems)
@@ -151,66 +146,33 @@ class _Reader:
         filled = {name: self._form(f"{folder}/{name}.yaml", form) for name in self._names(folder)}
         return {name: found for name, found in filled.items() if found is not None}
 
-    def _check_entries(self) -> None:
-        for path in sorted(self._folder.iterdir()):
-            if path.name not in _ENTRIES and not path.name.startswith((".", "__")):
-                self._problems.add(str(path), 1, f"is not part of a tenant; {did_you_mean(path.name, _ENTRIES)}")
-
-    def _files(self, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
-        """The files in `folder` by name; any other kind of file is noted."""
-        place = self._folder / folder
-        if not place.is_dir():
-            return []
-        found = []
-        for path in sorted(place.iterdir()):
-            if path.name.startswith((".", "__")):
-                continue
-            if path.suffix in suffixes and path.is_file():
-                found.append(path)
-            else:
-                accepted = " and ".join(f"`*{suffix}`" for suffix in suffixes)
-                self._problems.add(str(path), 1, f"has no place in `{folder}/`; accepted: {accepted}")
-        return found
-
     def _names(self, folder: str) -> list[str]:
         suffixes = (".yaml", ".py") if folder == "tools" else (".yaml",)
-        return [path.stem for path in self._files(folder, suffixes) if path.suffix == ".yaml" and self._is_named(path)]
+        files = map(PurePosixPath, self._files.names(folder, suffixes))
+        return [file.stem for file in files if file.suffix == ".yaml" and self._is_named(file)]
 
-    def _is_named(self, path: Path) -> bool:
-        if not _NAME.fullmatch(path.stem):
+    def _is_named(self, file: PurePosixPath) -> bool:
+        shown = self._files.shown(str(file))
+        if not _NAME.fullmatch(file.stem):
             accepted = "lower-case letters, digits and `_`, beginning with a letter, at most 60"
-            self._problems.add(str(path), 1, f"is named `{path.stem}`; accepted: {accepted}")
+            self._problems.add(shown, 1, f"is named `{file.stem}`; accepted: {accepted}")
             return False
-        if path.parent.name == "tools" and path.stem in _RESERVED:
-            self._problems.add(str(path), 1, f"`{path.stem}` is a name that frontdesk keeps for itself")
+        if file.parent.name == "tools" and file.stem in _RESERVED:
+            self._problems.add(shown, 1, f"`{file.stem}` is a name that frontdesk keeps for itself")
             return False
         return True
 
+    def _prompt_names(self) -> list[str]:
+        return [PurePosixPath(name).stem for name in self._files.names("prompts", (".md",))]
+
     def _prompts(self) -> dict[str, str]:
         prompts = {}
-        for path in self._files("prompts", (".md",)):
-            text = read_text(path, str(path), self._problems) if self._is_named(path) else None
-            if text is not None and self._templates.check(str(path), text):
-                prompts[path.stem] = text
+        for name in self._files.names("prompts", (".md",)):
+            file = PurePosixPath(name)
+            text = self._files.text(name) if self._is_named(file) else None
+            if text is not None and self._templates.check(self._files.shown(name), text):
+                prompts[file.stem] = text
         return prompts
-
-    def _documents(self) -> tuple[Source, ...]:
-        place = self._folder / "documents"
-        sources: list[Source] = []
-        for path in sorted(place.rglob("*")) if place.is_dir() else ():
-            name = PurePosixPath(path.relative_to(place))
-            if any(part.startswith(".") for part in name.parts) or path.is_dir():
-                continue
-            if not path.resolve().is_relative_to(place.resolve()) or not path.is_file():
-                self._problems.add(str(path), 1, "leads out of the folder; accepted are files inside it")
-            elif len(sources) == MAX_DOCUMENTS:
-                self._problems.add(str(place), 1, f"holds more than {MAX_DOCUMENTS:,} documents, the most accepted")
-                break
-            elif path.stat().st_size > MAX_DOCUMENT_BYTES:
-                self._problems.add(str(path), 1, f"is larger than {MAX_DOCUMENT_BYTES:,} bytes, the most accepted")
-            else:
-                sources.append(Source(str(name), path.read_bytes()))
-        return tuple(sources)
 
     # Checks that a form can't make
 
@@ -262,7 +224,7 @@ class _Reader:
     def _check_agents(
         self, agents: Mapping[str, tuple[AgentForm, Located]], llm: tuple[LLMForm, Located] | None
     ) -> None:
-        tools, prompts = self._names("tools"), [path.stem for path in self._files("prompts", (".md",))]
+        tools, prompts = self._names("tools"), self._prompt_names()
         said: dict[str, str] = {}
         for name, (form, at) in agents.items():
             for place, tool in enumerate(form.tools):

@@ -20,9 +20,10 @@ _SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 
 class ToolReader:
     def __init__(
-        self, folder: Path, secrets: Collection[str] | None, templates: TemplateFiles, problems: Problems
+        self, folder: Path | None, secrets: Collection[str] | None, templates: TemplateFiles, problems: Problems
     ) -> None:
-        """`secrets`: those that tenant.yaml names; None when it can't be read."""
+        """`folder`: where functions are; None where there are none. `secrets`: those that tenant.yaml names; None when
+        it can't be read."""
         self._folder = folder
         self._secrets = secrets
         self._templates = templates
@@ -76,6 +77,9 @@ class ToolReader:
     def _check_function(self, at: Located, python: PythonForm) -> None:
         """The function is looked for in the source; nothing of it is run."""
         line = at.line(("python", "file"))
+        if self._folder is None:
+            self._problems.add(at.file, line, "this tenant has no folder on the server, where its functions would be")
+            return
         path = self._folder / python.file
         if not path.resolve().is_relative_to(self._folder.resolve()) or path.suffix != ".py":
             self._problems.add(at.file, line, f"`{python.file}` is no `*.py` file inside the tenant's folder")
