@@ -35,7 +35,7 @@ async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], ori
     errors, metrics = ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
     app = Surroundings(
         PlainTextResponse("done"), hosts=(), origins=origins, clients=Clients(()), addresses=(), errors=errors,
-        metrics=metrics,
+        metrics=metrics, refused=lambda *_: None,
     )  # fmt: skip
     headers = {"sec-fetch-site": "cross-site"} | ({"origin": origin} if origin else {})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -57,7 +57,9 @@ async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -
     nothing = cast(Any, None)
     errors, origin = ErrorRenderer(SystemClock(), hide_details=False), "https://shop.example"
     access = Access(nothing, nothing, nothing, is_open=False)
-    app = build_app([router], access, errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), ())
+    app = build_app(
+        [router], access, errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), (), lambda *_: None
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         refused = await client.post("/chat", headers={"origin": origin})
     assert (refused.status_code, refused.json()["error_code"]) == (422, "VALIDATION_FAILED")

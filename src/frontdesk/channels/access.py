@@ -77,7 +77,7 @@ class Access:
 
     async def to(self, find: Callable[[], Awaitable[Tenant]], permission: Permission, request: Request) -> Caller:
         """Raises Unauthenticated, TenantNotFound, Forbidden."""
-        principal = await self._authenticate(request)
+        principal = await self._who(request)
         tenant = await find()
         if principal is None:
             principal = self._nobody(tenant, permission, request)
@@ -88,7 +88,7 @@ class Access:
 
     async def principal(self, permission: Permission, request: Request) -> Principal | None:
         """Of a request that has to do with no tenant but its credential's. None: nobody said who he is."""
-        principal = await self._authenticate(request)
+        principal = await self._who(request)
         if principal is not None:
             allowed(principal, permission)
         return principal
@@ -109,6 +109,11 @@ class Access:
 
     def is_open_to(self, request: Request) -> bool:
         return self._is_open and client_of(request).is_local
+
+    async def _who(self, request: Request) -> Principal | None:
+        """Noted for the audit log, which hears of it when he is refused."""
+        principal = request.scope["state"]["principal"] = await self._authenticate(request)
+        return principal
 
     def _nobody(self, tenant: Tenant, permission: Permission, request: Request) -> Principal:
         """Who comes without a credential."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from frontdesk.audit import Actor, contact_target
 from frontdesk.identity.permissions import ANONYMOUS, OPERATOR, ROLES, Permission, Role
 
 
@@ -27,6 +28,11 @@ class Principal(msgspec.Struct, frozen=True):
     contact: str | None = None
     conversation_id: UUID | None = None
     session_id: UUID | None = None  # of staff: the sign-in that this comes from
+
+    def actor(self, address: str) -> Actor:
+        """How the audit log names him; a contact by what tells nothing once he was erased."""
+        id = contact_target(self.tenant_id, self.id) if self.kind is Kind.CONTACT else self.id
+        return Actor(self.kind.value, id, address)
 
 
 def anonymous(tenant_id: UUID) -> Principal:

@@ -50,7 +50,7 @@ from frontdesk.knowledge.models import Excerpt
 from frontdesk.server import docs
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Alive, Component, Health, NotReady, Ready
-from frontdesk.server.middleware import Surroundings
+from frontdesk.server.middleware import Refused, Surroundings
 from frontdesk.telemetry.metrics import Metrics
 
 DESCRIPTION = """One server that runs an organisation's AI conversations.
@@ -82,6 +82,7 @@ def build_app(
     hosts: tuple[str, ...],
     clients: Clients,
     addresses: Collection[Network],
+    refused: Refused,
 ) -> ASGIApp:
     # FastAPI's own pages load scripts from elsewhere: /docs is ours.
     app = FastAPI(
@@ -113,8 +114,9 @@ def build_app(
             expose_headers=["X-Correlation-ID", "Retry-After"],
         )
     return Surroundings(
-        inner, hosts=hosts, origins=cors_origins, clients=clients, addresses=addresses, errors=errors, metrics=metrics
-    )
+        inner, hosts=hosts, origins=cors_origins, clients=clients, addresses=addresses, errors=errors, metrics=metrics,
+        refused=refused,
+    )  # fmt: skip
 
 
 class ShortCut:
@@ -142,6 +144,7 @@ class ShortCut:
                         caller = await needed(request, **found.groupdict())
                         response = await route.endpoint(caller=caller, request=request)
                     except FrontdeskError as error:
+                        scope["state"]["error"] = error
                         response = self._errors.response(error, scope["state"]["correlation_id"])
                     await response(scope, receive, send)
                     return

@@ -69,6 +69,7 @@ class ErrorRenderer:
     def install(self, app: FastAPI) -> None:
         async def foreseen(request: Request, error: Exception) -> Response:
             assert isinstance(error, FrontdeskError), "installed for this class"
+            request.state.error = error
             return self.response(error, request.state.correlation_id)
 
         async def unreadable(request: Request, error: Exception) -> Response:

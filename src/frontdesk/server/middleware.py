@@ -1,16 +1,29 @@
-"""What surrounds every request: its correlation id, its count and time, and the last net for what nobody foresaw."""
+"""What surrounds every request: its correlation id, its count and time, the headers that tell browsers to be careful,
+the refusals that are put on record, and the last net for what nobody foresaw."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
+from uuid import UUID
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontdesk.audit import Actor
 from frontdesk.channels.addresses import Client, Clients, Network, is_within, parsed
-from frontdesk.core.errors import AddressRefused, CrossSite, FrontdeskError, UnknownHost
+from frontdesk.core.errors import (
+    AddressRefused,
+    CrossSite,
+    Forbidden,
+    FrontdeskError,
+    TenantNotFound,
+    TokenExpired,
+    Unauthenticated,
+    UnknownHost,
+)
 from frontdesk.core.ids import new_id
+from frontdesk.identity.models import Principal
 from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
 
@@ -20,6 +33,23 @@ _PORT = re.compile(r":\d*$")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# Of answers that say nothing of their own about it: no page, so that none may be made of it; kept by nobody. CORS asks
+# for its own headers, whatever the resource policy says.
+CAREFUL = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    b"cache-control": b"no-store",
+}
+# Where TLS was used: a year, of this name alone. Others below it are the operator's.
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+# `audit.Denials.count`: the tenant, or None where none is known, who, what, and at which route.
+Refused = Callable[[UUID | None, Actor, str, str], None]
 
 log = structlog.get_logger()
 
@@ -37,6 +67,7 @@ class Surroundings:
         addresses: Collection[Network],
         errors: ErrorRenderer,
         metrics: Metrics,
+        refused: Refused,
     ) -> None:
         """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us.
 
@@ -50,6 +81,7 @@ class Surroundings:
         self._addresses = addresses
         self._errors = errors
         self._metrics = metrics
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +98,7 @@ class Surroundings:
             nonlocal status, is_answered
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header, (b"x-content-type-options", b"nosniff")]
+                message["headers"] = _careful(message.get("headers", ()), header, client)
             await send(message)
             is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -76,6 +108,7 @@ class Surroundings:
             if refused is None:
                 await self._app(scope, receive, answer)
             else:
+                scope["state"]["error"] = refused
                 await self._errors.response(refused, correlation_id)(scope, receive, answer)
         except ClientDisconnect:
             pass  # gone before its request was whole: there is nobody to answer
@@ -88,8 +121,16 @@ class Surroundings:
                 raise  # too late for an answer: the connection is cut, and the client sees that
         finally:
             route = _route(scope)
+            if (error := scope["state"].get("error")) is not None and _is_denied(error, scope):
+                self._tell(error, client, scope, route)
             self._metrics.requests.labels(route, f"{status // 100}xx").inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
+
+    def _tell(self, error: FrontdeskError, client: Client, scope: Scope, route: str) -> None:
+        principal: Principal | None = scope["state"].get("principal")
+        tenant_id = None if principal is None else principal.tenant_id
+        actor = Actor("anonymous", "", client.address) if principal is None else principal.actor(client.address)
+        self._refused(tenant_id, actor, f"access.{error.error_code.lower()}", f"route/{scope['method']} {route}")
 
     def _refusal(self, scope: Scope, client: Client) -> FrontdeskError | None:
         """Why the request goes no further."""
@@ -104,6 +145,24 @@ class Surroundings:
         if "*" in self._origins or _header(scope, b"origin") in self._origins:
             return None
         return CrossSite("Pages of this origin may change nothing here. Add it to FRONTDESK_CORS_ORIGINS.")
+
+
+def _careful(
+    headers: Sequence[tuple[bytes, bytes]], own: tuple[bytes, bytes], client: Client
+) -> list[tuple[bytes, bytes]]:
+    said = {name for name, _ in headers}
+    careful = [field for field in CAREFUL.items() if field[0] not in said]
+    return [*headers, own, *careful, STRICT_TRANSPORT] if client.is_secure else [*headers, own, *careful]
+
+
+def _is_denied(error: FrontdeskError, scope: Scope) -> bool:
+    """Whether somebody was turned away. A token that has run out is every day's; an unknown tenant is one's own typing
+    error unless a credential came along, which is for another."""
+    if isinstance(error, TenantNotFound):
+        return scope["state"].get("principal") is not None
+    return isinstance(error, Unauthenticated | Forbidden | CrossSite | AddressRefused) and not isinstance(
+        error, TokenExpired
+    )
 
 
 def _host(scope: Scope) -> str:

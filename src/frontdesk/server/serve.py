@@ -33,7 +33,7 @@ from frontdesk.server.connections import Connection, allowed
 from frontdesk.server.database import Say
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Health
-from frontdesk.server.middleware import Surroundings
+from frontdesk.server.middleware import CAREFUL, Surroundings
 from frontdesk.server.providers import LOCAL
 from frontdesk.server.services import Services, built, running
 
@@ -194,11 +194,12 @@ def connection_class(services: Services) -> Any:
         correlation_id = str(new_id())
         response = errors.response(error, correlation_id)
         response.headers["X-Correlation-ID"] = correlation_id
+        response.raw_headers.extend(CAREFUL.items())
         return response
 
     surrounded = Surroundings(
         busy, hosts=settings.hosts, origins=settings.cors_origins, clients=Clients(settings.proxies),
-        addresses=settings.addresses, errors=errors, metrics=services.metrics,
+        addresses=settings.addresses, errors=errors, metrics=services.metrics, refused=services.denials.count,
     )  # fmt: skip
     most = allowed(settings.connections, settings.turns.concurrent)
     return partial(Connection, limits=settings.connections, most=most, busy=surrounded, refusal=refusal)
@@ -233,6 +234,7 @@ def web_application(services: Services) -> ASGIApp:
     return build_app(
         routers, access, errors, metrics, health_of(services), refresher(services),
         settings.cors_origins, settings.hosts, Clients(settings.proxies), settings.addresses,
+        services.denials.count,
     )  # fmt: skip
 
 

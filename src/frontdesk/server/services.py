@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.prompts import Prompts
 from frontdesk.agents.runner import Runner
+from frontdesk.audit import Denials
 from frontdesk.conversations.answering import Answering
 from frontdesk.conversations.feedback import Decisions, Feedback
 from frontdesk.conversations.housekeeping import Housekeeping
@@ -99,6 +100,7 @@ class Services:
     feedback: Feedback
     decisions: Decisions
     housekeeping: Housekeeping
+    denials: Denials
     summaries: ConsumerLoop
 
 
@@ -123,6 +125,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         "worker": services.worker.run,
         "wakeups": services.wakeups.run,
         "housekeeping": services.housekeeping.run,
+        "denials": services.denials.run,
         "summaries": services.summaries.run,
     }
     if services.embedded is not None:
@@ -247,6 +250,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
         decisions=Decisions(database, sealed),
         housekeeping=Housekeeping(store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days),
+        denials=Denials(database),
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
         ),

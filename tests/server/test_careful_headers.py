@@ -1,0 +1,100 @@
+"""Every answer tells browsers to be careful, and whoever is turned away is on record."""
+
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.responses import PlainTextResponse
+from tests.conftest import as_application
+from tests.served import Served, serving
+
+from frontdesk.audit import DEPLOYMENT, store
+from frontdesk.audit.models import Filters
+from frontdesk.channels.addresses import Clients
+from frontdesk.core.clock import SystemClock
+from frontdesk.core.json import loads
+from frontdesk.db import Database
+from frontdesk.server.errors import ErrorRenderer
+from frontdesk.server.middleware import CAREFUL, STRICT_TRANSPORT, Surroundings
+from frontdesk.telemetry.metrics import Metrics
+
+PAGES = ("/", "/t/clinic", "/t/clinic/messages/0/explanation", "/docs")
+OTHERS = (
+    "/openapi.json", "/static/icon.svg", "/static/lib/markdown.js", "/favicon.ico", "/page", "/api/clinic/page",
+    "/health", "/health/ready", "/health/detailed", "/metrics", "/nothing", "/api/nobody/page", "/api/clinic/sessions",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*PAGES, *OTHERS])
+async def test_every_answer_is_careful(served: Served, path: str) -> None:
+    headers = (await served.client.get(path)).headers
+    for name in CAREFUL:
+        assert len(headers.get_list(name.decode())) == 1, name
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "'self'" in headers["content-security-policy"] or path in OTHERS
+    assert "strict-transport-security" not in headers  # there is no TLS
+    assert headers["cache-control"] in {"no-store", "no-cache"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (
+            b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}",
+            422,
+        ),
+        (b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n", 421),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 300_000, 431),
+    ],
+)
+async def test_refusals_are_careful_too(served: Served, request_: bytes, status: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
+    writer.write(request_)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    writer.close()
+    assert head.startswith(f"http/1.1 {status}".encode())
+    assert [name for name in CAREFUL if name not in head] == []
+
+
+@pytest.mark.parametrize(("forwarded", "is_strict"), [("https", True), ("http", False), (None, False)])
+async def test_strict_transport_is_asked_for_where_tls_was_used(forwarded: str | None, is_strict: bool) -> None:
+    app = Surroundings(
+        PlainTextResponse("done"), hosts=(), origins=(), clients=Clients([ip_network("127.0.0.1/32")]), addresses=(),
+        errors=ErrorRenderer(SystemClock(), hide_details=True), metrics=Metrics(CollectorRegistry()),
+        refused=lambda *_: None,
+    )  # fmt: skip
+    headers = {"x-forwarded-for": "203.0.113.7"} | ({"x-forwarded-proto": forwarded} if forwarded else {})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        answer = await client.get("/", headers=headers)
+    assert (answer.headers.get("strict-transport-security") == STRICT_TRANSPORT[1].decode()) is is_strict
+
+
+async def test_who_is_turned_away_is_on_record_once_with_a_count(tmp_path: Path, database_url: str) -> None:
+    environment = {"FRONTDESK_DATABASE_URL": database_url, "FRONTDESK_DEVELOPER": "false", "FRONTDESK_TENANTS": ""}
+    async with serving(tmp_path, environment) as served:
+        for _ in range(3):
+            refused = await served.client.get("/api/clinic/sessions", params={"user_id": "ann"})
+            assert refused.status_code == 401
+        for path in ("/api/clinic/chat", "/chat"):  # by the messages' own way and past it
+            refused = await served.post_chat("Hello", path=path, headers={"authorization": "Bearer fd_guessed0123"})
+            assert refused.status_code == 401
+        refused = await served.post_chat(
+            "Hello", headers={"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+        )
+        assert refused.status_code == 403
+        assert (await served.client.get("/api/nobody/page")).status_code == 404  # nobody was turned away
+    database = await Database.connect(as_application(database_url))
+    async with database.scope(DEPLOYMENT) as scope:
+        found = await store.entries(scope, Filters(action="access.*"), None, 50)
+    await database.close()
+    told = {(each.action, each.address, each.target, loads(bytes(each.after))["count"]) for each in found}
+    assert told == {
+        ("access.unauthenticated", "127.0.0.1", "route/GET /api/{tenant}/sessions", 3),
+        ("access.token_invalid", "127.0.0.1", "route/POST /api/{tenant}/chat", 2),
+        ("access.cross_site", "127.0.0.1", "route/POST none", 1),
+    }
