@@ -32,6 +32,7 @@ OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
 
 # Bytes that are no ciphertext: hashes, ids of keys, a classifier's numbers.
 NOT_SEALED = {
+    ("api_keys", "hash"),
     ("audit", "hash"),
     ("audit", "previous_hash"),
     ("audit_heads", "hash"),

@@ -108,7 +108,7 @@ async def read_body(request: Request) -> bytes:
 
 async def read_chat(request: Request) -> Incoming:
     """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
-    body = await _read(request, ChatIn)
+    body = await read_form(request, ChatIn)
     return Incoming(
         contact=body.user_id,
         text=body.message,
@@ -122,7 +122,7 @@ async def read_chat(request: Request) -> Incoming:
 
 async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn, bool]:
     """The session's id, the rest, and whether the id is that of an Idempotency-Key. Raises as `read_chat`."""
-    body = await _read(request, SessionIn)
+    body = await read_form(request, SessionIn)
     key = _key(request)
     if body.session_id is None and key is not None:
         return uuid5(tenant_id, key), body, True
@@ -131,10 +131,11 @@ async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, Session
 
 async def read_feedback(request: Request) -> FeedbackIn:
     """Raises as `read_chat`."""
-    return await _read(request, FeedbackIn)
+    return await read_form(request, FeedbackIn)
 
 
-async def _read(request: Request, form: type[Body]) -> Body:
+async def read_form(request: Request, form: type[Body]) -> Body:
+    """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
     # Said explicitly: what browsers send on their own (no type, text, a form) another site's page could send unasked.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":

@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 
 from frontdesk.cli import audit as audit_log
+from frontdesk.cli import key as api_keys
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
@@ -21,6 +22,7 @@ from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.db import keys
+from frontdesk.identity.permissions import SCOPES
 from frontdesk.server.database import opened
 from frontdesk.server.doctor import examine
 from frontdesk.server.serve import serve as serve_until_stopped
@@ -38,6 +40,7 @@ Config = Annotated[Path | None, typer.Option("--config", help="YAML file of sett
 Data = Annotated[Path | None, typer.Option("--data", help="data directory: database, keys, models")]
 
 Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="of the running server")]
+Tenant = Annotated[str, typer.Option(help="slug or id")]
 User = Annotated[str, typer.Option(help="who you are")]
 
 
@@ -209,6 +212,41 @@ def export_audit(
 ) -> None:
     """Write a tenant's audit log as JSON lines, oldest first, to be checked anywhere."""
     asyncio.run(audit_log.export(settings_of(config, data=data), tenant, say))
+
+
+key = typer.Typer(name="key", help="Make, list and revoke API keys.", no_args_is_help=True)
+app.add_typer(key)
+
+
+@key.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="what it is for")],
+    scope: Annotated[list[str], typer.Option(help="what it may; once for each: " + ", ".join(sorted(SCOPES)))],
+    tenant: Tenant = "clinic",
+    days: Annotated[float | None, typer.Option(min=0, help="good for so long; left out: until it is revoked")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Make an API key and print it, this once."""
+    print(asyncio.run(api_keys.create(settings_of(config, data=data), tenant, name, scope, days, say)))
+
+
+@key.command("list")
+def list_keys(tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Show a tenant's API keys, the newest first."""
+    asyncio.run(api_keys.show(settings_of(config, data=data), tenant, say, Console()))
+
+
+@key.command("revoke")
+def revoke_key(
+    named: Annotated[str, typer.Argument(metavar="KEY", help="its id, or how it begins: fd_…")],
+    tenant: Tenant = "clinic",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Revoke an API key: servers refuse it within two seconds."""
+    asyncio.run(api_keys.revoke(settings_of(config, data=data), tenant, named, say))
+    say("The key is revoked.")
 
 
 @app.command()

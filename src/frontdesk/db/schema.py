@@ -16,6 +16,7 @@ FUNCTIONS = tuple(
         "db/keys.sql",
         "tenants/tenants.sql",
         "audit/audit.sql",
+        "identity/api_keys.sql",
         "events/outbox.sql",
         "conversations/turns.sql",
         "conversations/feedback.sql",

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
 from frontdesk.channels.addresses import Clients, Network
+from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
 from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
 from frontdesk.channels.openapi import answers, components, failures
@@ -63,11 +64,14 @@ ANYWHERE = failures(UnknownHost, AddressRefused, FrontdeskError, Unavailable, Da
 CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
 NEEDED = failures(Unauthenticated, TokenInvalid, TokenExpired, Forbidden)
 
-SECURITY = {"bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."}}
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+}
 
 FORMS = (
-    AcceptedOut, Answer, ConversationOut, Excerpt, ExplanationOut, JudgementOut, PageOut, SessionOut, SessionPage,
-    SessionWithHistory, Alive, Component, NotReady, Ready,
+    AcceptedOut, Answer, ApiKeyOut, ApiKeyPage, ConversationOut, Excerpt, ExplanationOut, JudgementOut, NewApiKeyOut,
+    PageOut, SessionOut, SessionPage, SessionWithHistory, Alive, Component, NotReady, Ready,
 )  # fmt: skip
 
 
@@ -205,7 +209,7 @@ def _openapi(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
             for method, operation in operations.items():
                 is_needed = (path, method) in needed
                 if is_needed:
-                    operation["security"] = [{"bearer": []}, {}]
+                    operation["security"] = [{"bearer": []}, {"key": []}, {}]
                 responses = operation["responses"]
                 is_checked = responses.pop("422", None) is not None  # FastAPI's own: not our format
                 for status, response in (

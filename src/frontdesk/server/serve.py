@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
-from frontdesk.channels import feedback, http, page
+from frontdesk.channels import api_keys, feedback, http, page
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -213,7 +213,7 @@ def web_application(services: Services) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, metrics, errors.failure)
-    access = Access(Credentials(), directory.named, directory.default, is_open=settings.developer)
+    access = Access(Credentials(services.api_keys), directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
@@ -229,6 +229,7 @@ def web_application(services: Services) -> ASGIApp:
         http.build_router(chat, access),
         http.build_short_router(chat, access),
         feedback.build_router(services.feedback, access),
+        api_keys.build_router(services.api_keys, access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(

@@ -38,6 +38,7 @@ from frontdesk.events.consumers import ConsumerLoop
 from frontdesk.events.log import PostgresLog
 from frontdesk.events.tail import follow
 from frontdesk.events.wakeups import Wakeups
+from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
@@ -90,6 +91,7 @@ class Services:
     gateway: Gateway
     definitions: DefinitionsCache
     directory: TenantDirectory
+    api_keys: ApiKeys
     supervisor: Supervisor
     store: ConversationStore
     live: Live
@@ -127,6 +129,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         "housekeeping": services.housekeeping.run,
         "denials": services.denials.run,
         "summaries": services.summaries.run,
+        "api_keys": services.api_keys.run,
     }
     if services.embedded is not None:
         parts["embedded"] = services.embedded.keep_running
@@ -240,6 +243,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         gateway=gateway,
         definitions=definitions,
         directory=TenantDirectory(database, definitions, settings.example),
+        api_keys=ApiKeys(database, clock),
         supervisor=supervisor,
         store=store,
         live=live,
