@@ -6,6 +6,7 @@ import pytest
 
 from frontdesk.conversations import housekeeping
 from frontdesk.conversations.housekeeping import Housekeeping
+from frontdesk.conversations.retention import Retention
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.db import Database
@@ -24,6 +25,7 @@ async def test_old_events_are_removed_in_portions_until_none_is_left(
         for n in range(5):
             await events.append(scope, "messages.raw", "a", "message.accepted", {"n": n})
     store = ConversationStore(database, Sealed(cipher))
-    keeping = Housekeeping(store, events, Wakeups(database, notify=False), every_s=60, events_days=0)
+    retention = Retention(database, Sealed(cipher), events_days=0)
+    keeping = Housekeeping(store, events, Wakeups(database, notify=False), retention, every_s=60, events_days=0)
     assert await keeping.remove_events() == 5
     assert await keeping.remove_events() == 0

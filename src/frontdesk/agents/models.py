@@ -46,6 +46,15 @@ class EmergencySettings(msgspec.Struct, frozen=True):
     words: dict[str, tuple[str, ...]] = {}
 
 
+class RetentionSettings(msgspec.Struct, frozen=True):
+    """How many days a tenant keeps what. Housekeeping reads it by SQL (`retention_days`)."""
+
+    conversations_days: float = 365  # after the last message; 0: as soon as the session has expired
+    explanations_days: float = 90  # decisions of turns, what went into models and tools
+    ledger_days: float = 400  # calls of models: tokens and cost, no words
+    events_days: float | None = None  # None: as long as the deployment keeps them; never longer
+
+
 class TenantSettings(msgspec.Struct, frozen=True):
     """What `tenant.yaml` says; every field has the default of a first start."""
 
@@ -67,6 +76,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     chunk_tokens: int = 200
     chunk_overlap: int = 40
     min_score: float = 0.25
+    retention: RetentionSettings = RetentionSettings()
 
 
 class Tenant(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from frontdesk.agents.models import (
     Definitions,
     EmergencySettings,
     Prompt,
+    RetentionSettings,
     Target,
     Tenant,
     TenantSettings,
@@ -207,9 +208,13 @@ class _Reader:
             sentence = f"`chunk_overlap` is {form.chunk_overlap}; accepted: below `chunk_tokens`, {form.chunk_tokens}"
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
         words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
-        values: dict[str, Any] = form.model_dump(exclude={"slug", "name", "secrets", "emergency"})
+        values: dict[str, Any] = form.model_dump(exclude={"slug", "name", "secrets", "emergency", "retention"})
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return TenantSettings(**values, emergency=EmergencySettings(texts=form.emergency.texts, words=words))
+        return TenantSettings(
+            **values,
+            emergency=EmergencySettings(texts=form.emergency.texts, words=words),
+            retention=RetentionSettings(**form.retention.model_dump()),
+        )
 
     def _aliases(self, form: LLMForm, at: Located) -> dict[str, Alias]:
         for name, alias in form.aliases.items():

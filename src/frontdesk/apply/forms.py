@@ -27,6 +27,16 @@ class SecretForm(Form):
     env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
 
+class RetentionForm(Form):
+    """Days; 0 for conversations: as soon as the session has expired."""
+
+    conversations_days: Annotated[float, Field(ge=0, le=36_500)] = 365
+    explanations_days: Annotated[float, Field(ge=1, le=36_500)] = 90
+    # A month's spending must be known for as long as the month lasts.
+    ledger_days: Annotated[float, Field(ge=32, le=36_500)] = 400
+    events_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
+
+
 class TenantForm(Form):
     """`tenant.yaml`"""
 
@@ -50,6 +60,7 @@ class TenantForm(Form):
     chunk_tokens: Annotated[int, Field(ge=32, le=256)] = 200
     chunk_overlap: Annotated[int, Field(ge=0, le=128)] = 40
     min_score: Annotated[float, Field(ge=-1, le=1)] = 0.25
+    retention: RetentionForm = RetentionForm()
     secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")], SecretForm] = {}
 
 

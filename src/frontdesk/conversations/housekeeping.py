@@ -1,11 +1,13 @@
-"""What is done now and then: sessions whose time is over expire, events that everybody has read are removed."""
+"""What is done now and then: sessions whose time is over expire, what was kept long enough is removed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import structlog
 
 from frontdesk.agents.models import TenantSettings
+from frontdesk.conversations.retention import Retention
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.errors import DatabaseUnavailable
 from frontdesk.events.log import PostgresLog
@@ -13,6 +15,7 @@ from frontdesk.events.wakeups import Wakeups
 
 AT_ONCE = 200
 EVENTS_AT_ONCE = 5000
+RARELY = 30  # rounds between two looks at what is kept for days
 DEFAULT_TTL_S = TenantSettings().session_ttl_s
 
 log = structlog.get_logger()
@@ -26,6 +29,7 @@ class Housekeeping:
         store: ConversationStore,
         events: PostgresLog,
         wakeups: Wakeups,
+        retention: Retention,
         *,
         every_s: float,
         events_days: float,
@@ -33,14 +37,20 @@ class Housekeeping:
         self._store = store
         self._events = events
         self._wakeups = wakeups
+        self._retention = retention
         self._every_s = every_s
         self._events_days = events_days
 
     async def run(self) -> None:
         """Until cancelled."""
+        rounds = count()
         while True:
             await self._do("expired", self.expire_sessions)
+            await self._do("conversations_removed", self._retention.remove_conversations)
             await self._do("events_removed", self.remove_events)
+            if next(rounds) % RARELY == 0:
+                await self._do("records_removed", self._retention.remove_records)
+                await self._do("tenants_events_removed", self._retention.remove_events)
             await asyncio.sleep(self._every_s)
 
     async def _do(self, what: str, work: Callable[[], Awaitable[int]]) -> None:

@@ -19,6 +19,7 @@ FUNCTIONS = tuple(
         "identity/api_keys.sql",
         "events/outbox.sql",
         "conversations/turns.sql",
+        "conversations/retention.sql",
         "conversations/feedback.sql",
         "knowledge/search.sql",
     )

@@ -21,6 +21,7 @@ from frontdesk.conversations.answering import Answering
 from frontdesk.conversations.feedback import Decisions, Feedback
 from frontdesk.conversations.housekeeping import Housekeeping
 from frontdesk.conversations.live import Live
+from frontdesk.conversations.retention import Retention
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.conversations.service import Conversations
 from frontdesk.conversations.store import ConversationStore, rehearse
@@ -253,7 +254,14 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         conversations=conversations,
         feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
         decisions=Decisions(database, sealed),
-        housekeeping=Housekeeping(store, events, wakeups, every_s=retention.every_s, events_days=retention.events_days),
+        housekeeping=Housekeeping(
+            store,
+            events,
+            wakeups,
+            Retention(database, sealed, events_days=retention.events_days),
+            every_s=retention.every_s,
+            events_days=retention.events_days,
+        ),
         denials=Denials(database),
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
