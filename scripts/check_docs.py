@@ -220,7 +220,9 @@ async def _paths() -> dict[str, dict[str, Any]]:
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(routers, access, errors, metrics, Health({}, {}), nothing, (), (), Clients(()), (), nothing)
+    app = build_app(
+        routers, access, errors, metrics, Health({}, {}), nothing, (), nothing, (), Clients(()), (), nothing
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

@@ -101,7 +101,7 @@ def _client(app: ASGIApp, peer: str) -> httpx.AsyncClient:
 
 async def test_only_listed_addresses_are_served_and_this_machine() -> None:
     app = Surroundings(
-        _tells_address, hosts=(), origins=(), clients=Clients(PROXIES), addresses=(ip_network("203.0.113.0/24"),),
+        _tells_address, hosts=(), clients=Clients(PROXIES), addresses=(ip_network("203.0.113.0/24"),),
         errors=ErrorRenderer(SystemClock(), hide_details=False), metrics=Metrics(CollectorRegistry()),
         refused=lambda *_: None,
     )  # fmt: skip

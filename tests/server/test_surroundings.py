@@ -8,16 +8,30 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from frontdesk.channels.access import FOR_ALL, Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import Invalid
+from frontdesk.core.errors import Invalid, TenantNotFound
 from frontdesk.server.app import build_app
+from frontdesk.server.cross_origin import CrossOrigin
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Health
 from frontdesk.server.middleware import Surroundings
 from frontdesk.telemetry.metrics import Metrics
+
+
+def surrounded(inner: ASGIApp, errors: ErrorRenderer, metrics: Metrics) -> Surroundings:
+    return Surroundings(
+        inner, hosts=(), clients=Clients(()), addresses=(), errors=errors, metrics=metrics, refused=lambda *_: None
+    )
+
+
+async def origins_of(tenant: str | None) -> tuple[str, ...]:
+    if tenant == "nobody":
+        raise TenantNotFound("There is none.")
+    return ("https://toys.example",) if tenant == "toys" else ()
 
 
 @pytest.mark.parametrize(
@@ -29,14 +43,13 @@ from frontdesk.telemetry.metrics import Metrics
         (("https://shop.example",), "null", 403),
         (("https://shop.example",), None, 403),
         (("*",), "https://anywhere.example", 200),
+        ((), "https://toys.example", 403),
     ],
 )
 async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], origin: str | None, status: int) -> None:
     errors, metrics = ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
-    app = Surroundings(
-        PlainTextResponse("done"), hosts=(), origins=origins, clients=Clients(()), addresses=(), errors=errors,
-        metrics=metrics, refused=lambda *_: None,
-    )  # fmt: skip
+    inner = CrossOrigin(PlainTextResponse("done"), origins, origins_of, errors)
+    app = surrounded(inner, errors, metrics)
     headers = {"sec-fetch-site": "cross-site"} | ({"origin": origin} if origin else {})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.post("/chat", headers=headers)).status_code == status
@@ -58,9 +71,68 @@ async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -
     errors, origin = ErrorRenderer(SystemClock(), hide_details=False), "https://shop.example"
     access = Access(nothing, nothing, nothing, is_open=False)
     app = build_app(
-        [router], access, errors, metrics, Health({}, {}), refresh, (origin,), (), Clients(()), (), lambda *_: None
+        [router],
+        access,
+        errors,
+        metrics,
+        Health({}, {}),
+        refresh,
+        (origin,),
+        origins_of,
+        (),
+        Clients(()),
+        (),
+        lambda *_: None,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         refused = await client.post("/chat", headers={"origin": origin})
     assert (refused.status_code, refused.json()["error_code"]) == (422, "VALIDATION_FAILED")
     assert refused.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize(
+    ("path", "may"),
+    [
+        ("/api/toys/chat", True),
+        ("/api/public/widgets/toys/tokens", True),
+        ("/api/cars/chat", False),
+        ("/api/admin/staff", False),
+        ("/api/nobody/chat", False),
+        ("/chat", False),
+        ("/api/messages", False),
+    ],
+)
+async def test_a_tenants_own_pages_may_call_its_routes_and_no_others(path: str, may: bool) -> None:
+    errors, metrics = ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
+    inner = CrossOrigin(PlainTextResponse("done"), (), origins_of, errors)
+    app = surrounded(inner, errors, metrics)
+    headers = {"sec-fetch-site": "cross-site", "origin": "https://toys.example"}
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        said = await client.post(path, headers=headers)
+        read = await client.get(path, headers=headers)
+        preflight = await client.options(path, headers=headers | asked)
+    assert [said.status_code, read.status_code, preflight.status_code] == ([200, 200, 204] if may else [403, 200, 403])
+    for answer in (said, read, preflight):
+        assert answer.headers.get("access-control-allow-origin") == ("https://toys.example" if may else None)
+    assert read.headers["vary"] == "Origin"
+    assert "access-control-allow-credentials" not in preflight.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "same-origin", "origin": "http://localhost"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"sec-fetch-site": "same-site", "origin": "http://sister.localhost"}, 403),
+        ({"origin": "http://localhost"}, 200),  # a browser from before Sec-Fetch-Site
+        ({"origin": "https://evil.example"}, 403),
+        ({}, 200),  # a program
+    ],
+)
+async def test_what_is_no_page_of_another_origin_may(headers: dict[str, str], status: int) -> None:
+    errors, metrics = ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
+    inner = CrossOrigin(PlainTextResponse("done"), (), origins_of, errors)
+    app = surrounded(inner, errors, metrics)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        assert (await client.post("/chat", headers=headers)).status_code == status

@@ -55,6 +55,12 @@ class RetentionSettings(msgspec.Struct, frozen=True):
     events_days: float | None = None  # None: as long as the deployment keeps them; never longer
 
 
+class WidgetSettings(msgspec.Struct, frozen=True):
+    """`origins`: of the pages that may embed the chat, such as `https://shop.example`."""
+
+    origins: tuple[str, ...] = ()
+
+
 class TenantSettings(msgspec.Struct, frozen=True):
     """What `tenant.yaml` says; every field has the default of a first start."""
 
@@ -65,6 +71,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     suggestions: tuple[str, ...] = ()  # first questions that the page offers
     emergency: EmergencySettings = EmergencySettings(texts={"en": "If this is an emergency, call 112 now."})
     human_text: dict[str, str] = {}  # by language: what a contact who asks for a human reads
+    widget: WidgetSettings = WidgetSettings()
     anonymous_chat: bool = False  # whether the chat's routes ask nobody for a credential
     session_ttl_s: int = 3600
     window_messages: int = 10  # at most 50

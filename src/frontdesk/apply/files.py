@@ -22,6 +22,7 @@ from frontdesk.agents.models import (
     Target,
     Tenant,
     TenantSettings,
+    WidgetSettings,
 )
 from frontdesk.apply.checked import check
 from frontdesk.apply.forms import AgentForm, AliasForm, Form, LLMForm, TenantForm, ToolForm
@@ -208,12 +209,15 @@ class _Reader:
             sentence = f"`chunk_overlap` is {form.chunk_overlap}; accepted: below `chunk_tokens`, {form.chunk_tokens}"
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
         words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
-        values: dict[str, Any] = form.model_dump(exclude={"slug", "name", "secrets", "emergency", "retention"})
+        values: dict[str, Any] = form.model_dump(
+            exclude={"slug", "name", "secrets", "emergency", "retention", "widget"}
+        )
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return TenantSettings(
             **values,
             emergency=EmergencySettings(texts=form.emergency.texts, words=words),
             retention=RetentionSettings(**form.retention.model_dump()),
+            widget=WidgetSettings(tuple(form.widget.origins)),
         )
 
     def _aliases(self, form: LLMForm, at: Located) -> dict[str, Alias]:

@@ -3,9 +3,11 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal  # JSON Schemas are untyped JSON
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+# What a browser sends as Origin: no path, no slash at the end, the usual port left out.
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=300)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
@@ -23,6 +25,10 @@ class EmergencyForm(Form):
     words: dict[Language, list[Line]] = {}
 
 
+class WidgetForm(Form):
+    origins: Annotated[list[Origin], Field(max_length=50)] = []
+
+
 class SecretForm(Form):
     env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
@@ -37,10 +43,20 @@ class RetentionForm(Form):
     events_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
 
 
+# Addresses under /api that are no tenant's.
+_RESERVED = frozenset({"admin", "auth", "messages", "public", "v1"})
+
+
+def _not_reserved(slug: str) -> str:
+    if slug in _RESERVED:
+        raise ValueError(f"is reserved, as are {', '.join(sorted(_RESERVED - {slug}))}")
+    return slug
+
+
 class TenantForm(Form):
     """`tenant.yaml`"""
 
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$"), AfterValidator(_not_reserved)]
     name: Line
     languages: Annotated[list[Language], Field(min_length=1, max_length=20)] = ["en"]
     time_zone: Line = "UTC"
@@ -49,6 +65,7 @@ class TenantForm(Form):
     suggestions: Annotated[list[Line], Field(max_length=10)] = []
     emergency: EmergencyForm
     human_text: ByLanguage = {}
+    widget: WidgetForm = WidgetForm()
     anonymous_chat: bool = False
     session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
     window_messages: Annotated[int, Field(ge=1, le=50)] = 10

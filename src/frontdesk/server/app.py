@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
@@ -49,6 +48,7 @@ from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
 from frontdesk.knowledge.models import Excerpt
 from frontdesk.server import docs
+from frontdesk.server.cross_origin import CrossOrigin, OriginsOf
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Alive, Component, Health, NotReady, Ready
 from frontdesk.server.middleware import Refused, Surroundings
@@ -83,6 +83,7 @@ def build_app(
     health: Health,
     refresh_metrics: Callable[[], Awaitable[None]],
     cors_origins: tuple[str, ...],
+    origins_of: OriginsOf,
     hosts: tuple[str, ...],
     clients: Clients,
     addresses: Collection[Network],
@@ -109,18 +110,10 @@ def build_app(
     errors.install(app)
     app.openapi = lambda: _openapi(app, routes)  # type: ignore[method-assign]  # FastAPI's own way to change the schema
     inner: ASGIApp = ShortCut(app, routes, errors)
-    if cors_origins:
-        inner = CORSMiddleware(
-            inner,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Correlation-ID"],
-            expose_headers=["X-Correlation-ID", "Retry-After"],
-        )
+    inner = CrossOrigin(inner, cors_origins, origins_of, errors)
     return Surroundings(
-        inner, hosts=hosts, origins=cors_origins, clients=clients, addresses=addresses, errors=errors, metrics=metrics,
-        refused=refused,
-    )  # fmt: skip
+        inner, hosts=hosts, clients=clients, addresses=addresses, errors=errors, metrics=metrics, refused=refused
+    )
 
 
 class ShortCut:

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
@@ -198,7 +198,7 @@ def connection_class(services: Services) -> Any:
         return response
 
     surrounded = Surroundings(
-        busy, hosts=settings.hosts, origins=settings.cors_origins, clients=Clients(settings.proxies),
+        busy, hosts=settings.hosts, clients=Clients(settings.proxies),
         addresses=settings.addresses, errors=errors, metrics=services.metrics, refused=services.denials.count,
     )  # fmt: skip
     most = allowed(settings.connections, settings.turns.concurrent)
@@ -225,6 +225,9 @@ def web_application(services: Services) -> ASGIApp:
         titles = {agent.name: agent.title for agent in definitions.agents.values()}
         return page.PageDefinitions(is_local, titles, explains=settings.developer)
 
+    async def origins_of(slug: str | None) -> Collection[str]:
+        return (await (directory.default() if slug is None else directory.named(slug))).settings.widget.origins
+
     routers = [
         http.build_router(chat, access),
         http.build_short_router(chat, access),
@@ -234,7 +237,7 @@ def web_application(services: Services) -> ASGIApp:
     ]
     return build_app(
         routers, access, errors, metrics, health_of(services), refresher(services),
-        settings.cors_origins, settings.hosts, Clients(settings.proxies), settings.addresses,
+        settings.cors_origins, origins_of, settings.hosts, Clients(settings.proxies), settings.addresses,
         services.denials.count,
     )  # fmt: skip
 
