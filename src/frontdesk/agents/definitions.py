@@ -41,6 +41,9 @@ class DefinitionsCache:
                 self._kept[tenant_id] = kept
         return kept
 
+    def forget(self, tenant_id: UUID) -> None:
+        self._kept.pop(tenant_id, None)
+
     async def newest(self, tenant_id: UUID) -> Definitions:
         """Read from the database whatever is kept: for those who come without a version."""
         async with self._database.scope(tenant_id) as scope:

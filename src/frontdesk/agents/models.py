@@ -93,6 +93,7 @@ class Tenant(msgspec.Struct, frozen=True):
     # Grows with every applied change: the key of every cache that rests on definitions.
     version: int
     settings: TenantSettings
+    is_suspended: bool = False
 
 
 class Definitions(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from uuid import UUID
 from cachetools import LRUCache
 
 from frontdesk.agents.models import Agent, Definitions, Prompt
+from frontdesk.core.caches import forget
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tools.templates import Templates
 from frontdesk.tools.types import JSONObject
@@ -40,6 +41,9 @@ class Prompts:
         return self._templates.render(
             (tenant_id, prompt.name, prompt.version, prompt.template), prompt.template, values
         )
+
+    def forget(self, tenant_id: UUID) -> None:
+        forget(self._rendered, tenant_id)
 
     def check(self, template: str, name: str) -> None:
         """Raises DefinitionError that starts with `name:line:`."""

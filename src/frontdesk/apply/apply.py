@@ -27,6 +27,7 @@ from frontdesk.knowledge.models import IngestReport
 from frontdesk.knowledge.service import Knowledge
 from frontdesk.tenants import secrets as tenant_secrets
 from frontdesk.tenants import store as tenants_store
+from frontdesk.tenants.store import State, TenantRow
 
 log = structlog.get_logger()
 
@@ -96,6 +97,7 @@ async def apply_folder(
 
 async def _looked_at(wanted: Folder, services: ApplyServices) -> tuple[UUID | None, int, tuple[Change, ...]]:
     found = await tenants_store.tenant_named(services.database, wanted.slug)
+    _refuse_deleting(found)
     if found is None:
         return None, 0, compare(wanted, None, _secrets(wanted, services, {}), {})
     async with services.database.scope(found.id) as scope:
@@ -117,6 +119,7 @@ async def _stored(
             tenant = await tenants_store.lock_tenant(scope)
             if tenant is None:
                 continue  # it was removed since we found it
+            _refuse_deleting(tenant)
             changes, values = await _compared(scope, wanted, services)
             await _write(scope, wanted, changes, values, services, on_progress)
             version = tenant.version
@@ -126,6 +129,11 @@ async def _stored(
                 version = await definitions_store.bump_version(scope)
         return tenant_id, version, changes
     raise Conflict(f"The tenant {wanted.slug} is being created and removed by others. Try again.")
+
+
+def _refuse_deleting(tenant: TenantRow | None) -> None:
+    if tenant is not None and tenant.state is State.DELETING:
+        raise Conflict(f"The tenant {tenant.slug} is being deleted. Apply its files again when it is gone.")
 
 
 async def _compared(

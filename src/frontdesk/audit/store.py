@@ -56,7 +56,7 @@ async def append_to_deployment(
 
 
 async def close(scope: TenantScope, actor: Actor, before: Change | None = None) -> None:
-    """Deletes the chain of the scope's tenant, whose row must be gone by then in the same transaction.
+    """Deletes the chain of the scope's tenant, whose row must be gone or `deleted` by then in the same transaction.
 
     `tenant.deleted` in the deployment's chain tells how long it was and its last hash, so that an export of it can
     still be checked.

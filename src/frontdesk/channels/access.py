@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Request
 
 from frontdesk.agents.models import Tenant
 from frontdesk.channels.addresses import client_of
-from frontdesk.core.errors import ConversationNotFound, Forbidden, TenantNotFound, Unauthenticated
+from frontdesk.core.errors import ConversationNotFound, Forbidden, TenantNotFound, TenantSuspended, Unauthenticated
 from frontdesk.identity.models import Principal, anonymous, developer
 from frontdesk.identity.permissions import Permission
 
@@ -76,13 +76,14 @@ class Access:
         return Machine(self, permission)
 
     async def to(self, find: Callable[[], Awaitable[Tenant]], permission: Permission, request: Request) -> Caller:
-        """Raises Unauthenticated, TenantNotFound, Forbidden."""
+        """Raises Unauthenticated, TenantNotFound, TenantSuspended, Forbidden."""
         principal = await self._who(request)
         tenant = await find()
         if principal is None:
             principal = self._nobody(tenant, permission, request)
         if principal.tenant_id != tenant.id:
             raise TenantNotFound("There is no such tenant, or it is not this credential's.")
+        refuse_suspended(tenant)
         allowed(principal, permission)
         return Caller(principal, tenant)
 
@@ -105,7 +106,9 @@ class Access:
             if not self.is_open_to(request):
                 raise _nobody_said()
             return await self.to_default(permission, request)
-        return Caller(principal, await self._tenant_named(str(principal.tenant_id)))
+        tenant = await self._tenant_named(str(principal.tenant_id))
+        refuse_suspended(tenant)
+        return Caller(principal, tenant)
 
     def is_open_to(self, request: Request) -> bool:
         return self._is_open and client_of(request).is_local
@@ -171,6 +174,12 @@ def allowed(principal: Principal, permission: Permission) -> None:
     """Raises Forbidden."""
     if permission not in principal.permissions:
         raise Forbidden(f"This needs the permission {permission}, which this credential does not have.")
+
+
+def refuse_suspended(tenant: Tenant) -> None:
+    """Raises TenantSuspended."""
+    if tenant.is_suspended:
+        raise TenantSuspended(f"The tenant {tenant.slug} is suspended.")
 
 
 def _nobody_said() -> Unauthenticated:

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from frontdesk.agents.models import Tenant
-from frontdesk.channels.access import FOR_ALL, Access, Caller
+from frontdesk.channels.access import FOR_ALL, Access, Caller, refuse_suspended
 from frontdesk.channels.openapi import answers, failures
 from frontdesk.channels.outgoing import PageOut
 from frontdesk.console import CONTENT_SECURITY_POLICY, STATIC
-from frontdesk.core.errors import PassageNotFound, TenantNotFound
+from frontdesk.core.errors import PassageNotFound, TenantNotFound, TenantSuspended
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
 from frontdesk.knowledge.models import Excerpt
@@ -27,7 +27,7 @@ TenantNamed = Callable[[str], Awaitable[Tenant]]
 
 _CONTEXT_CHARS = 600
 
-_ABOUT = answers(200, PageOut, "About the tenant") | failures(TenantNotFound)
+_ABOUT = answers(200, PageOut, "About the tenant") | failures(TenantNotFound, TenantSuspended)
 _PASSAGE = answers(200, Excerpt, "The passage") | failures(TenantNotFound, PassageNotFound)
 
 _PAGE_HEADERS = {
@@ -94,6 +94,7 @@ def build_router(
         return await _about(await default_tenant())
 
     async def _about(found: Tenant) -> Response:
+        refuse_suspended(found)
         defined = await definitions_of(found)
         about = PageOut(
             slug=found.slug,

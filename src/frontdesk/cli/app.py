@@ -18,6 +18,7 @@ from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
 from frontdesk.cli.rotate import rotate_keys as rotate_all
+from frontdesk.cli.tenants import purge_disk, tenant_commands
 from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
@@ -97,6 +98,15 @@ def apply(
     """Bring a tenant up to its files, beside a running server or without one."""
     settings = settings_of(config, data=data)
     raise typer.Exit(asyncio.run(apply_to(settings, folder, say, Console(), dry_run=dry_run)))
+
+
+app.add_typer(tenant_commands(settings_of, say), name="tenant")
+
+
+@app.command()
+def purge(config: Config = None, data: Data = None) -> None:
+    """Remove the bytes of what was deleted from the embedded database's disk; each table is closed for a moment."""
+    raise typer.Exit(asyncio.run(purge_disk(settings_of(config, data=data), say, Console())))
 
 
 @app.command()

@@ -384,7 +384,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 -- Conversations whose time is over, of any tenant, with that time; each is then expired in its own tenant's scope.
--- A tenant whose setting is no number has the default: it must not hold the others up.
+-- A tenant whose setting is no number has the default: it must not hold the others up. A suspended one's wait.
 CREATE OR REPLACE FUNCTION idle_conversations(default_ttl_s int, most int)
 RETURNS TABLE (tenant_id uuid, conversation_id uuid, ttl_s int)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -394,6 +394,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
                     THEN greatest(60, least(2147483647, (b.settings ->> 'session_ttl_s')::numeric))::int
                     ELSE default_ttl_s END AS ttl_s
           FROM tenants AS b
+         WHERE b.state = 'active'
     )
     SELECT c.tenant_id, c.id, n.ttl_s
       FROM conversations AS c
@@ -468,6 +469,14 @@ BEGIN
             in_payload);
     RETURN true;
 END $$;
+
+-- Turns of the scope's tenant that will not be answered any more: whoever runs one has lost it.
+CREATE OR REPLACE FUNCTION end_turns(in_tenant uuid, in_error text) RETURNS void
+LANGUAGE sql VOLATILE AS $$
+    UPDATE turns AS t
+       SET state = 'failed', error_code = in_error, ended_at = now(), worker = NULL, lease_until = NULL
+     WHERE t.tenant_id = in_tenant AND t.state IN ('accepted', 'running')
+$$;
 
 REVOKE EXECUTE ON FUNCTION claim_due_turns(uuid, float, int, uuid[]), extend_leases(uuid, uuid[], float), release_turns(uuid),
     idle_conversations(int, int) FROM PUBLIC;

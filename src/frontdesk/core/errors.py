@@ -16,6 +16,7 @@ FrontdeskError                 INTERNAL 500
 ├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
 ├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
 ├── AddressRefused             ADDRESS_REFUSED 403     the client's address is not on the list of those allowed
+├── TenantSuspended            TENANT_SUSPENDED 403    an operator has closed the tenant for now
 ├── Conflict                   CONFLICT 409
 │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
 │   └── ChainBroken            AUDIT_BROKEN 409        `audit/chain.py`
@@ -119,6 +120,10 @@ class CrossSite(FrontdeskError):
 
 class AddressRefused(FrontdeskError):
     status, error_code = 403, "ADDRESS_REFUSED"
+
+
+class TenantSuspended(FrontdeskError):
+    status, error_code = 403, "TENANT_SUSPENDED"
 
 
 class Conflict(FrontdeskError):

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from cachetools import TLRUCache
 
+from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.llm.types import LLMRequest, LLMResponse, StopReason, Target, Usage
 
@@ -34,6 +35,9 @@ class Answers:
         """With no usage: this time nothing was used."""
         entry = self._entries.get(key)
         return None if entry is None else msgspec.structs.replace(entry[0], usage=Usage())
+
+    def forget(self, tenant_id: UUID) -> None:
+        forget(self._entries, tenant_id)
 
     def put(self, key: Key, response: LLMResponse, keep_s: float) -> None:
         entry = (response, keep_s)

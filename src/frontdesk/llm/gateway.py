@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from uuid import UUID
 
 import msgspec
 from cachetools import LRUCache
@@ -109,6 +110,9 @@ class Gateway:
             target for target in alias.targets if target.provider in self._providers and target.provider != without
         )
         return msgspec.structs.replace(alias, targets=targets)
+
+    def forget(self, tenant_id: UUID) -> None:
+        self._answers.forget(tenant_id)
 
     def breakers(self) -> list[BreakerView]:
         """Every target that was called lately, by name."""

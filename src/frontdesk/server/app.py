@@ -38,6 +38,7 @@ from frontdesk.core.errors import (
     FrontdeskError,
     Invalid,
     ShuttingDown,
+    TenantSuspended,
     TokenExpired,
     TokenInvalid,
     Unauthenticated,
@@ -62,7 +63,7 @@ Errors have one form on every route: `detail`, `error_code`, `timestamp`, `corre
 # Whatever the route. 422 comes where there is something to check, 403 where something is changed.
 ANYWHERE = failures(UnknownHost, AddressRefused, FrontdeskError, Unavailable, DatabaseUnavailable, ShuttingDown)
 CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
-NEEDED = failures(Unauthenticated, TokenInvalid, TokenExpired, Forbidden)
+NEEDED = failures(Unauthenticated, TokenInvalid, TokenExpired, TenantSuspended, Forbidden)
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."},

@@ -22,7 +22,7 @@ from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
+from frontdesk.core.errors import Conflict, FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.llm.check import check_providers
@@ -162,7 +162,11 @@ async def load_tenants(services: Services, say: Say) -> None:
     """Applies the example and the configured tenants; quick when nothing changed."""
     for slug, folder in services.folders.items():
         say(f"Loading the tenant {slug}")
-        report = await apply_folder(folder, apply_services(services))
+        try:
+            report = await apply_folder(folder, apply_services(services))
+        except Conflict as error:  # one that is being deleted must not keep the others from being served
+            say(f"warning: {slug}: {error.detail}")
+            continue
         for refused in report.documents.refused if report.documents else ():
             say(f"warning: {slug}: {refused.name} was left out: {refused.reason}")
 

@@ -49,12 +49,14 @@ from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
 from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, build_providers
+from frontdesk.server.purging import Purging
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load as load_lexicons
 from frontdesk.supervisor.likeness import Likeness
 from frontdesk.supervisor.supervisor import Supervisor
 from frontdesk.telemetry.metrics import Metrics
+from frontdesk.tenants.life import Leaving
 from frontdesk.tenants.secrets import TenantSecrets
 from frontdesk.tools.http import HttpTool
 from frontdesk.tools.knowledge import KnowledgeTool
@@ -105,6 +107,8 @@ class Services:
     housekeeping: Housekeeping
     denials: Denials
     summaries: ConsumerLoop
+    leaving: Leaving
+    purging: Purging
 
 
 @asynccontextmanager
@@ -131,8 +135,10 @@ async def running(services: Services) -> AsyncIterator[None]:
         "denials": services.denials.run,
         "summaries": services.summaries.run,
         "api_keys": services.api_keys.run,
+        "leaving": services.leaving.run,
     }
     if services.embedded is not None:
+        parts["purging"] = services.purging.run
         parts["embedded"] = services.embedded.keep_running
     else:
         # What other processes end, this one's listeners hear of by the log; its own they hear of directly.
@@ -227,6 +233,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         patience_s=turns.deadline_s + turns.lease_s,
     )  # fmt: skip
     retention = settings.retention
+    purging = Purging(embedded, settings.data)
+    forget = (definitions.forget, supervisor.forget, gateway.forget, prompts.forget, toolbox.forget)
     return Services(
         settings=settings,
         worker_id=worker_id,
@@ -266,6 +274,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
         ),
+        leaving=Leaving(database, forget, purging.mark),
+        purging=purging,
     )
 
 

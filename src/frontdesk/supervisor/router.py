@@ -5,12 +5,14 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from time import perf_counter
+from uuid import UUID
 
 import msgspec
 import structlog
 from cachetools import LRUCache
 
 from frontdesk.agents.models import Agent, Definitions
+from frontdesk.core.caches import forget
 from frontdesk.core.expressions import BadExpression, Expression, compiled
 from frontdesk.llm import slots
 from frontdesk.llm.providers.local.smalltalk import small_talk
@@ -74,6 +76,9 @@ class Patterns:
 
     def __init__(self) -> None:
         self._compiled: LRUCache[object, list[tuple[str, str, Expression]]] = LRUCache(256)
+
+    def forget(self, tenant_id: UUID) -> None:
+        forget(self._compiled, tenant_id)
 
     def match(self, message: str, definitions: Definitions) -> tuple[str, str] | None:
         """(agent, pattern) of the first that matches, in time that grows with the message alone."""

@@ -10,6 +10,7 @@ import structlog
 from cachetools import LRUCache
 
 from frontdesk.agents.models import Definitions
+from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, ProviderError, RateLimited
 from frontdesk.db import Database
@@ -67,6 +68,11 @@ class Supervisor:
         self._scores: LRUCache[tuple[UUID, int, bytes], Score] = LRUCache(_SCORES)
         self._hits = metrics.cache.labels("intents", "hit")
         self._misses = metrics.cache.labels("intents", "miss")
+
+    def forget(self, tenant_id: UUID) -> None:
+        for cache in (self._wanted, self._classifiers, self._scores):
+            forget(cache, tenant_id)
+        self._patterns.forget(tenant_id)
 
     def guard(self, message: str, definitions: Definitions) -> tuple[Alarm | None, Trial | None]:
         """An emergency, else an explicit wish for a human; and what came near the first. Local, a millisecond."""

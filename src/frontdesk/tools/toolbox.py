@@ -11,6 +11,7 @@ import structlog
 from cachetools import LRUCache
 
 from frontdesk.core import json
+from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import DefinitionError, Unavailable
 from frontdesk.llm.types import ToolSpec
@@ -86,6 +87,9 @@ class Toolbox:
                 except DefinitionError as error:
                     log.error("tool.unusable", tenant=owner.slug, tool=definition.name, reason=error.detail)
         return tools
+
+    def forget(self, tenant_id: UUID) -> None:
+        forget(self._bound, tenant_id)
 
     async def run(self, bound: BoundTool, arguments: JSONObject, context: ToolContext) -> ToolResult:
         """One call with arguments that passed the input schema.
