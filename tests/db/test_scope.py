@@ -40,19 +40,6 @@ async def test_the_application_role_cannot_become_another(database: Database) ->
     assert row["free"] is False
 
 
-async def test_every_table_with_a_tenant_has_its_policy(database: Database) -> None:
-    rows = await database.call(
-        """
-        SELECT c.relname
-          FROM pg_class AS c
-          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-         WHERE c.relkind IN ('r', 'p')
-           AND (NOT c.relrowsecurity OR NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid))
-        """
-    )
-    assert [row["relname"] for row in rows] == []
-
-
 async def test_an_exception_rolls_back(database: Database, tenant_id: UUID) -> None:
     with pytest.raises(LookupError):
         async with database.scope(tenant_id) as scope:

@@ -118,3 +118,6 @@ BEGIN
      ORDER BY 3 DESC, 1
      LIMIT most;
 END $$;
+
+REVOKE EXECUTE ON FUNCTION search_passages(text, halfvec, float, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION search_passages(text, halfvec, float, int) TO frontdesk_app;
