@@ -24,6 +24,8 @@ UNIQUE_ACROSS = {
     "tenants_pkey": "the tenant itself",
     "tenants_slug_key": "names of tenants are the deployment's",
     "outbox_pkey": "numbers that PostgreSQL gives out",
+    "api_keys_id_key": "ids are random, and made by the server",
+    "api_keys_prefix_key": "a key is found by it before its tenant is known; random, and made by the server",
 }
 
 # Functions that run with the owner's rights: each for a reason, and none gives a caller what another tenant said.
@@ -37,6 +39,11 @@ DEFINERS = {
     "extend_leases": "a worker keeps the turns that it runs; gives ids",
     "release_turns": "a worker that stops gives its turns back; gives a count",
     "idle_conversations": "housekeeping: whose conversations have expired; gives ids",
+    "conversations_over": "housekeeping: whose conversations were kept for long enough; gives ids",
+    "retention_due": "housekeeping: which tenants have something that was kept for long enough; gives ids",
+    "remove_tenants_events": "housekeeping: events that their tenant keeps no longer; gives a count",
+    "api_key_of": "finding a key comes before its tenant's scope; gives a hash and scopes",
+    "api_keys_used": "when keys were last used, in one statement for all; ids that the server has just read",
     "feedback_totals": "counts for /metrics",
     "search_passages": "for its indexes alone: the tenant is the scope's",
     "append_audit": "the only way to write the audit log: the tenant is the scope's, or the deployment itself",

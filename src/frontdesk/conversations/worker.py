@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import Tenant, TenantSettings
@@ -163,6 +164,7 @@ class Worker:
     async def _run_lane(self, turn: TurnInput, live: TurnLive) -> None:
         """The turn, then whatever waited behind it in its conversation."""
         next_turn: UUID | None = None
+        bind_contextvars(tenant_id=str(turn.tenant_id))  # for whatever is logged on the way; the lane is a task
         try:
             async with self._places:
                 next_turn = await self._run(turn, live)

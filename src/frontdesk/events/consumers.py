@@ -122,7 +122,12 @@ class ConsumerLoop:
             except Exception as error:  # noqa: BLE001 - the edge: whatever a consumer raises must not stop the log
                 failure = f"{type(error).__name__}"
                 log.warning(
-                    "consumer.failed", consumer=group, event_id=str(event.event_id), error=failure, attempt=attempt
+                    "consumer.failed",
+                    consumer=group,
+                    tenant_id=str(event.tenant_id),
+                    event_id=str(event.event_id),
+                    error=failure,
+                    attempt=attempt,
                 )
                 await asyncio.sleep(RETRY_S * attempt)
         async with self._db.scope(event.tenant_id) as scope:
