@@ -167,6 +167,14 @@ TENANT, AGENT, TOOL = "tenant.yaml", "agents/counter.yaml", "tools/order_bread.y
             ),
             "tools/find.yaml:5: unknown secret `KEY`, see `secrets` in tenant.yaml; there are none",
         ),
+        (
+            changed("llm.yaml", "gpt-6.1-terra}", "gpt-6.1-terra, secret: KEY}"),
+            "llm.yaml:4: unknown secret `KEY`; ",
+        ),
+        (
+            changed("llm.yaml", "extractive}", "extractive, secret: KEY}"),
+            "llm.yaml:5: `local` needs no key; leave `secret` out",
+        ),
         ({"tools/abandon_pending.yaml": FILES["tools/find.yaml"]}, "tools/abandon_pending.yaml:1: `abandon_pending`"),
         # templates
         ({"prompts/counter.md": "Line\n{% if x %}\n"}, "prompts/counter.md:2: is not a Jinja template"),

@@ -5,7 +5,7 @@ tenant.yaml  llm.yaml  agents/*.yaml  tools/*.yaml  tools/*.py  prompts/*.md  do
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar  # parsed YAML is untyped
@@ -35,7 +35,8 @@ from frontdesk.core.expressions import BadExpression, compiled
 from frontdesk.knowledge.models import Source
 from frontdesk.tools.types import ToolDefinition
 
-PROVIDERS = frozenset({"openai", "anthropic", "gemini", "local"})
+LOCAL = "local"  # the one that has no key
+PROVIDERS = frozenset({"openai", "anthropic", "gemini", LOCAL})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 # A tool that providers may call without a definition (see `agents/`).
@@ -116,7 +117,7 @@ class _Reader:
         reader = ToolReader(self._files.code, secrets, self._templates, self._problems)
         defined = {name: reader.tool(name, form, at) for name, (form, at) in tools.items()}
         settings = self._settings(*tenant) if tenant else None
-        aliases = self._aliases(*llm) if llm else None
+        aliases = self._aliases(*llm, secrets) if llm else None
         if tenant is None or settings is None or secrets is None or aliases is None:
             return None
         found = Folder(
@@ -220,7 +221,8 @@ class _Reader:
             widget=WidgetSettings(tuple(form.widget.origins)),
         )
 
-    def _aliases(self, form: LLMForm, at: Located) -> dict[str, Alias]:
+    def _aliases(self, form: LLMForm, at: Located, secrets: Collection[str] | None) -> dict[str, Alias]:
+        """`secrets`: those that tenant.yaml names; None when that can't be read."""
         for name, alias in form.aliases.items():
             for place, group in enumerate(alias.chain):
                 for inner, target in enumerate(group):
@@ -228,6 +230,13 @@ class _Reader:
                     if path not in at.lines:
                         path = ("aliases", name, "chain", place, "provider")
                     self._check_known(at, path, "provider", target.provider, self._providers)
+                    if target.secret is None:
+                        continue
+                    path = (*path[:-1], "secret")
+                    if target.provider == LOCAL:
+                        self._problems.add(at.file, at.line(path), f"`{LOCAL}` needs no key; leave `secret` out")
+                    elif secrets is not None:
+                        self._check_known(at, path, "secret", target.secret, secrets)
         return {name: _alias(name, alias) for name, alias in form.aliases.items()}
 
     def _check_agents(
@@ -277,7 +286,7 @@ def _agent(name: str, form: AgentForm) -> Agent:
 
 def _alias(name: str, form: AliasForm) -> Alias:
     targets = tuple(
-        Target(target.provider, target.model, rank, target.weight)
+        Target(target.provider, target.model, rank, target.weight, target.secret)
         for rank, group in enumerate(form.chain)
         for target in group
     )

@@ -85,6 +85,7 @@ class TargetForm(Form):
     provider: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,49}$")]
     model: Line
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    secret: str | None = None
 
 
 class AliasForm(Form):

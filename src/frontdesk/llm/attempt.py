@@ -50,6 +50,10 @@ class Attempt:
         self._pieces: list[str] = []
 
     @property
+    def tenant_id(self) -> UUID:
+        return self._call.tenant_id
+
+    @property
     def has_spoken(self) -> bool:
         return bool(self._pieces)
 

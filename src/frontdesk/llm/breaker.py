@@ -1,6 +1,7 @@
 """Circuit breakers: a target that keeps failing is left alone for a while, then tried with one call."""
 
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -21,6 +22,7 @@ class BreakerView(msgspec.Struct, frozen=True):
     state: BreakerState
     failures: int  # in a row
     retry_in_s: float  # until the probe; 0 when calls may pass
+    owner: UUID | None = None  # the tenant whose own key is used; None: the deployment's
 
 
 class Breaker:

@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 from cachetools import LRUCache
 
+from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, RateLimited
 from frontdesk.llm import tokens
@@ -25,6 +27,7 @@ from frontdesk.llm.types import (
     LLMResponse,
     NoProvider,
     Provider,
+    ProviderAuthFailed,
     ProviderFailure,
     ProviderNonsense,
     ProviderTimeout,
@@ -54,6 +57,22 @@ class GatewayLimits(msgspec.Struct, frozen=True):
     breaker_open_s: float = 60.0
 
 
+class OwnProviders(Protocol):
+    """Providers with tenants' own keys."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a provider of that name for who has a key."""
+        ...
+
+    async def of(self, tenant_id: UUID, name: str, secret: str) -> Provider:
+        """With the key that the tenant's `secret` holds. Raises ProviderAuthFailed when there is none."""
+        ...
+
+    def forget(self, tenant_id: UUID) -> None:
+        """The tenant is gone."""
+        ...
+
+
 class Gateway:
     """Calls targets in the alias's order until one answers.
 
@@ -71,6 +90,7 @@ class Gateway:
         limits: GatewayLimits,
         prices: Prices,
         metrics: LLMMetrics,
+        own: OwnProviders | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -79,12 +99,14 @@ class Gateway:
         self._limits = limits
         self._prices = prices
         self._metrics = metrics
+        self._own = own
         self._sleep = sleep
         self._requests = Allowance(clock)
         self._tokens = Allowance(clock)
         self._answers = Answers(clock)
-        # Tenants name the models: bounded, however many they try.
-        self._breakers: LRUCache[tuple[str, str], Breaker] = LRUCache(2000)
+        # Tenants name the models: bounded, however many they try. By the key's owner: one tenant's refused key must not
+        # open the breaker of the others.
+        self._breakers: LRUCache[tuple[UUID | None, str, str], Breaker] = LRUCache(5000)
 
     async def generate(self, call: Call, request: LLMRequest, hear: Hear | None = None) -> LLMResponse:
         """The whole answer. With `hear` it is streamed: text is told as it comes, `Restart` where it begins anew.
@@ -102,23 +124,24 @@ class Gateway:
         finally:
             if walk.tokens is not None:
                 walk.tokens.use(walk.used - walk.reserved)  # instead of what was expected
-        raise walk.failure or self._all_left_alone(call.alias, chain)
+        raise walk.failure or self._all_left_alone(call, chain)
 
     def available(self, alias: Alias, *, without: str | None = None) -> Alias:
         """The alias with the targets that can be called here: of configured providers, `without` one of them."""
-        targets = tuple(
-            target for target in alias.targets if target.provider in self._providers and target.provider != without
-        )
+        targets = tuple(target for target in alias.targets if self._is_known(target) and target.provider != without)
         return msgspec.structs.replace(alias, targets=targets)
 
     def forget(self, tenant_id: UUID) -> None:
         self._answers.forget(tenant_id)
+        forget(self._breakers, tenant_id)
+        if self._own is not None:
+            self._own.forget(tenant_id)
 
     def breakers(self) -> list[BreakerView]:
         """Every target that was called lately, by name."""
         return [
-            BreakerView(provider, model, breaker.state, breaker.failures, breaker.retry_in_s)
-            for (provider, model), breaker in sorted(self._breakers.items())
+            BreakerView(provider, model, breaker.state, breaker.failures, breaker.retry_in_s, owner)
+            for (owner, provider, model), breaker in sorted(self._breakers.items(), key=lambda kept: str(kept[0][1:]))
         ]
 
     async def _at_target(
@@ -133,7 +156,7 @@ class Gateway:
         if not is_free and not self._allow(call, request, walk):
             return None
         await self._prices.load(target.provider, target.model)
-        breaker = self._breaker(target)
+        breaker = self._breaker(call.tenant_id, target)
         takes_all_at = self._limits.attempts if walk.hear is None else 1
         for number in range(1, self._limits.attempts + 1):
             left_s = walk.deadline - self._clock.monotonic()
@@ -193,9 +216,9 @@ class Gateway:
     async def _ask(self, attempt: Attempt, bound_s: float, walk: "_Walk") -> LLMResponse:
         """The provider's answer within its time: `bound_s` to the first sign of it, the deadline to its end."""
         target, request = attempt.target, attempt.request
-        provider = self._providers[target.provider]
         try:
             async with asyncio.timeout(bound_s) as bound:
+                provider = await self._provider(attempt.tenant_id, target)
                 if walk.hear is None:
                     return await provider.generate(request)
                 async with aclosing(provider.stream(request)) as deltas:
@@ -210,6 +233,14 @@ class Gateway:
         except TimeoutError as error:
             raise ProviderTimeout(f"{target.provider} did not answer in time.", provider=target.provider) from error
         raise ProviderNonsense("The provider's stream ended without an answer.", provider=target.provider)
+
+    async def _provider(self, tenant_id: UUID, target: Target) -> Provider:
+        """Never with the deployment's key where the tenant has named its own."""
+        if target.secret is None:
+            return self._providers[target.provider]
+        if self._own is None:
+            raise ProviderAuthFailed("Tenants' own keys can't be read here.", provider=target.provider)
+        return await self._own.of(tenant_id, target.provider, target.secret)
 
     def _again(self, call: Call, target: Target, request: LLMRequest, known: LLMResponse, walk: "_Walk") -> LLMResponse:
         """A kept answer, as a new one would have come."""
@@ -242,7 +273,7 @@ class Gateway:
 
     def _chain(self, alias: Alias) -> list[Target]:
         """By rank; the equal ones in an order drawn by weight (the largest of u^(1/w) is first w-proportionally)."""
-        known = [target for target in alias.targets if target.provider in self._providers]
+        known = [target for target in alias.targets if self._is_known(target)]
         if not known:
             names = ", ".join(sorted({target.provider for target in alias.targets})) or "no provider"
             raise NoProvider(f"The model alias {alias.name!r} names {names}: none of them is configured.")
@@ -263,8 +294,13 @@ class Gateway:
         most_s = walk.deadline - self._clock.monotonic()
         return pause_s if pause_s < (most_s if is_last else min(most_s, _PATIENCE_S)) else None
 
-    def _breaker(self, target: Target) -> Breaker:
-        key = (target.provider, target.model)
+    def _is_known(self, target: Target) -> bool:
+        if target.secret is None:
+            return target.provider in self._providers
+        return self._own is not None and self._own.has(target.provider)
+
+    def _breaker(self, tenant_id: UUID, target: Target) -> Breaker:
+        key = (tenant_id if target.secret is not None else None, target.provider, target.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             limits = self._limits
@@ -275,12 +311,13 @@ class Gateway:
         """The metrics, when the breaker's state is another than they know."""
         if (state := breaker.state) is not breaker.told:
             breaker.told = state
-            self._metrics.breaker(target, state)
+            if target.secret is None:  # the gauge is of the deployment's own keys
+                self._metrics.breaker(target, state)
 
-    def _all_left_alone(self, alias: Alias, chain: list[Target]) -> NoProvider:
-        retry_after = min(self._breaker(target).retry_in_s for target in chain)
+    def _all_left_alone(self, call: Call, chain: list[Target]) -> NoProvider:
+        retry_after = min(self._breaker(call.tenant_id, target).retry_in_s for target in chain)
         return NoProvider(
-            f"Every target of the model alias {alias.name!r} failed lately and is left alone for a while.",
+            f"Every target of the model alias {call.alias.name!r} failed lately and is left alone for a while.",
             retry_after=max(retry_after, 1.0),
         )
 

@@ -141,6 +141,8 @@ class Target(msgspec.Struct, frozen=True):
     model: str
     rank: int = 0
     weight: int = 1
+    # The tenant's secret that holds its own key of this provider; None: the deployment's key.
+    secret: str | None = None
 
 
 class Alias(msgspec.Struct, frozen=True):

@@ -1,21 +1,29 @@
 """Which providers there are: the vendors whose keys are configured, further servers by URL, and `local` always."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 import aiohttp
+from cachetools import LRUCache
 from pydantic import SecretStr
 
+from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.settings import Settings
+from frontdesk.db.cipher import DecryptFailed
 from frontdesk.embedding.types import Embedder
 from frontdesk.llm.providers.anthropic import AnthropicProvider
 from frontdesk.llm.providers.gemini import GeminiProvider
 from frontdesk.llm.providers.local.provider import LocalProvider
 from frontdesk.llm.providers.openai import OpenAIProvider
-from frontdesk.llm.types import Provider
+from frontdesk.llm.types import Provider, ProviderAuthFailed
 
 LOCAL = "local"
+# Of tenants' own keys: the providers made of them.
+_MOST_KEPT = 2000
+
+NamedSecret = Callable[[UUID, str], Awaitable[str | None]]
 # What genai-prices calls the vendors, where it differs from our names.
 PRICE_NAMES = {"gemini": "google"}
 
@@ -57,3 +65,41 @@ def _of_kind(
             return GeminiProvider(http, key, name=name, base_url=base_url, idle_s=idle_s)
         case _:
             return OpenAIProvider(http, key, name=name, base_url=base_url, idle_s=idle_s)
+
+
+class TenantProviders:
+    """The same vendors and servers with tenants' own keys, which are secrets of theirs. Where they are is the
+    deployment's matter: a tenant names none of its own."""
+
+    def __init__(self, settings: Settings, http: aiohttp.ClientSession, secret: NamedSecret) -> None:
+        self._http = http
+        self._secret = secret
+        self._idle_s = settings.gateway.first_token_s
+        self._places: dict[str, tuple[str, str | None]] = {
+            "openai": ("openai", settings.openai_base_url),
+            "anthropic": ("anthropic", settings.anthropic_base_url),
+            "gemini": ("gemini", settings.gemini_base_url),
+        } | {name: (provider.kind, provider.base_url) for name, provider in settings.providers.items()}
+        self._kept: LRUCache[tuple[UUID, str, str], tuple[str, Provider]] = LRUCache(_MOST_KEPT)
+
+    def has(self, name: str) -> bool:
+        return name in self._places
+
+    async def of(self, tenant_id: UUID, name: str, secret: str) -> Provider:
+        """Raises ProviderAuthFailed when the tenant has no such secret, or it can't be opened."""
+        try:
+            key = await self._secret(tenant_id, secret)
+        except DecryptFailed as error:
+            raise ProviderAuthFailed(f"The tenant's secret {secret} can't be opened.", provider=name) from error
+        if key is None:
+            raise ProviderAuthFailed(f"The tenant has no secret {secret}.", provider=name)
+        kept = self._kept.get((tenant_id, name, secret))
+        if kept is None or kept[0] != key:  # a changed secret is a new provider
+            kind, base_url = self._places[name]
+            provider = _of_kind(kind, name, self._http, SecretStr(key), base_url, self._idle_s)
+            kept = self._kept[(tenant_id, name, secret)] = (key, provider)
+        return kept[1]
+
+    def forget(self, tenant_id: UUID) -> None:
+        """The tenant is gone."""
+        forget(self._kept, tenant_id)

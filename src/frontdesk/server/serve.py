@@ -222,10 +222,8 @@ def web_application(services: Services) -> ASGIApp:
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
         used = {agent.model for agent in definitions.agents.values()}
-        targets = {
-            target.provider for alias in definitions.aliases.values() if alias.name in used for target in alias.targets
-        }
-        is_local = not (targets - {LOCAL}) & set(services.providers.by_name)
+        aliases = (alias for alias in definitions.aliases.values() if alias.name in used)
+        is_local = not any(services.gateway.available(alias, without=LOCAL).targets for alias in aliases)
         titles = {agent.name: agent.title for agent in definitions.agents.values()}
         return page.PageDefinitions(is_local, titles, explains=settings.developer)
 
@@ -261,6 +259,7 @@ def health_of(services: Services) -> Health:
             "breakers": [
                 {"provider": view.provider, "model": view.model, "state": view.state, "retry_in_s": view.retry_in_s}
                 for view in services.gateway.breakers()
+                if view.owner is None  # those of tenants' own keys are theirs
             ],
         }
 

@@ -48,7 +48,7 @@ from frontdesk.server import sealing
 from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
-from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, build_providers
+from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, TenantProviders, build_providers
 from frontdesk.server.purging import Purging
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
@@ -206,10 +206,12 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     metrics = Metrics(registry)
 
     providers = build_providers(settings, grounds.http, embedder, clock)
-    gateway = _gateway(settings, providers, clock, registry)
+    secrets = TenantSecrets(database, cipher)
+    own = TenantProviders(settings, grounds.http, secrets.named)
+    gateway = _gateway(settings, providers, own, clock, registry)
     knowledge = Knowledge(database, embedder)
     templates = Templates()
-    toolbox = _toolbox(database, cipher, knowledge, folders, templates, grounds.outbound, clock, registry)
+    toolbox = _toolbox(database, secrets, knowledge, folders, templates, grounds.outbound, clock, registry)
     prompts = Prompts(metrics)
     definitions = DefinitionsCache(database, metrics)
     runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
@@ -304,7 +306,9 @@ def _read_languages() -> tuple[Guard, Languages]:
     return Guard(load_lexicons(), Likeness.load()), Languages()
 
 
-def _gateway(settings: Settings, providers: Providers, clock: SystemClock, registry: CollectorRegistry) -> Gateway:
+def _gateway(
+    settings: Settings, providers: Providers, own: TenantProviders, clock: SystemClock, registry: CollectorRegistry
+) -> Gateway:
     limits = GatewayLimits(
         deadline_s=settings.gateway.deadline_s,
         attempts=settings.gateway.attempts,
@@ -312,12 +316,12 @@ def _gateway(settings: Settings, providers: Providers, clock: SystemClock, regis
         breaker_open_s=settings.gateway.breaker_open_s,
     )
     prices = Prices(PRICE_NAMES, free=[LOCAL])
-    return Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry))
+    return Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry), own)
 
 
 def _toolbox(
     database: Database,
-    cipher: Cipher,
+    secrets: TenantSecrets,
     knowledge: Knowledge,
     folders: dict[str, Path],
     templates: Templates,
@@ -326,7 +330,6 @@ def _toolbox(
     registry: CollectorRegistry,
 ) -> Toolbox:
     files = PythonFiles(folders)
-    secrets = TenantSecrets(database, cipher)
     makers: dict[ToolKind, Maker] = {
         ToolKind.HTTP: lambda definition, owner: HttpTool(definition, owner.http_allow, outbound, secrets.named),
         ToolKind.PYTHON: lambda definition, owner: PythonTool(definition, owner.slug, files),
