@@ -49,9 +49,9 @@ class EmergencySettings(msgspec.Struct, frozen=True):
 class RetentionSettings(msgspec.Struct, frozen=True):
     """How many days a tenant keeps what. Housekeeping reads it by SQL (`retention_days`)."""
 
-    conversations_days: float = 365  # after the last message; 0: as soon as the session has expired
-    explanations_days: float = 90  # decisions of turns, what went into models and tools
-    ledger_days: float = 400  # calls of models: tokens and cost, no words
+    conversations_days: float = 365.0  # after the last message; 0: as soon as the session has expired
+    explanations_days: float = 90.0  # decisions of turns, what went into models and tools
+    ledger_days: float = 400.0  # calls of models: tokens and cost, no words
     events_days: float | None = None  # None: as long as the deployment keeps them; never longer
 
 

@@ -36,10 +36,10 @@ class SecretForm(Form):
 class RetentionForm(Form):
     """Days; 0 for conversations: as soon as the session has expired."""
 
-    conversations_days: Annotated[float, Field(ge=0, le=36_500)] = 365
-    explanations_days: Annotated[float, Field(ge=1, le=36_500)] = 90
+    conversations_days: Annotated[float, Field(ge=0, le=36_500)] = 365.0
+    explanations_days: Annotated[float, Field(ge=1, le=36_500)] = 90.0
     # A month's spending must be known for as long as the month lasts.
-    ledger_days: Annotated[float, Field(ge=32, le=36_500)] = 400
+    ledger_days: Annotated[float, Field(ge=32, le=36_500)] = 400.0
     events_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
 
 
