@@ -27,6 +27,7 @@ from frontdesk.cli.app import app as commands
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.settings import Settings, unknown_variables
 from frontdesk.events.models import TOPICS
+from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.server.app import build_app
 from frontdesk.server.errors import ErrorRenderer
@@ -194,7 +195,7 @@ def missing_in_reference(code: Code) -> Iterator[str]:
     for topic, types in TOPICS.items():
         yield from (f"event `{type_}` of topic `{topic}`" for type_ in types if not is_listed(topic, type_))
     registry = CollectorRegistry()
-    for made in (Metrics(registry), LLMMetrics(registry), ToolMetrics(registry)):
+    for made in (Metrics(registry), LLMMetrics(registry), ToolMetrics(registry), IdentityMetrics(registry)):
         for metric in vars(made).values():
             if isinstance(metric, MetricWrapperBase):
                 [family] = metric.describe()

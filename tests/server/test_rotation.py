@@ -41,6 +41,9 @@ NOT_SEALED = {
     ("retired_keys", "id"),
     ("sealing_keys", "id"),
     ("sealing_servers", "seals"),
+    ("sign_in_failures", "key"),
+    ("staff_links", "token_hash"),
+    ("staff_sessions", "token_hash"),
 }
 
 

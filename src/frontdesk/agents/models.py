@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Citation
 from frontdesk.llm.types import Alias as Alias
 from frontdesk.llm.types import PendingCall
@@ -72,6 +73,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     emergency: EmergencySettings = EmergencySettings(texts={"en": "If this is an emergency, call 112 now."})
     human_text: dict[str, str] = {}  # by language: what a contact who asks for a human reads
     widget: WidgetSettings = WidgetSettings()
+    sign_in: SignInSettings = SignInSettings()  # how its staff signs in
     anonymous_chat: bool = False  # whether the chat's routes ask nobody for a credential
     session_ttl_s: int = 3600
     window_messages: int = 10  # at most 50

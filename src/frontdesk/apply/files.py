@@ -12,6 +12,8 @@ from typing import Any, TypeVar  # parsed YAML is untyped
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from frontdesk.agents.models import (
     Agent,
     Alias,
@@ -32,6 +34,7 @@ from frontdesk.apply.sources import Files, FolderFiles
 from frontdesk.apply.template_files import TemplateFiles
 from frontdesk.apply.tool_files import ToolReader
 from frontdesk.core.expressions import BadExpression, compiled
+from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Source
 from frontdesk.tools.types import ToolDefinition
 
@@ -211,7 +214,7 @@ class _Reader:
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
         words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
         values: dict[str, Any] = form.model_dump(
-            exclude={"slug", "name", "secrets", "emergency", "retention", "widget"}
+            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in"}
         )
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return TenantSettings(
@@ -219,6 +222,7 @@ class _Reader:
             emergency=EmergencySettings(texts=form.emergency.texts, words=words),
             retention=RetentionSettings(**form.retention.model_dump()),
             widget=WidgetSettings(tuple(form.widget.origins)),
+            sign_in=msgspec.convert(form.sign_in.model_dump(), SignInSettings),
         )
 
     def _aliases(self, form: LLMForm, at: Located, secrets: Collection[str] | None) -> dict[str, Alias]:

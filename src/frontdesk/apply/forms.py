@@ -53,6 +53,27 @@ def _not_reserved(slug: str) -> str:
     return slug
 
 
+# In clear text on this machine alone, as for tests.
+_ISSUER = r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+$"
+
+
+class OpenIDForm(Form):
+    """`client_secret` is the name of one of the tenant's `secrets`."""
+
+    issuer: Annotated[str, Field(pattern=_ISSUER, max_length=500)]
+    client_id: Line
+    client_secret: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+    title: Line = "single sign-on"
+    domains: Annotated[list[Annotated[str, Field(pattern=r"^[^\s@/]+\.[^\s@/]+$")]], Field(max_length=50)] = []
+    role: Literal["admin", "supporter", "viewer"] | None = None
+
+
+class SignInForm(Form):
+    password: bool = True
+    session_days: Annotated[int, Field(ge=1, le=365)] = 30
+    openid: OpenIDForm | None = None
+
+
 class TenantForm(Form):
     """`tenant.yaml`"""
 
@@ -66,6 +87,7 @@ class TenantForm(Form):
     emergency: EmergencyForm
     human_text: ByLanguage = {}
     widget: WidgetForm = WidgetForm()
+    sign_in: SignInForm = SignInForm()
     anonymous_chat: bool = False
     session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
     window_messages: Annotated[int, Field(ge=1, le=50)] = 10

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from frontdesk.cli import audit as audit_log
 from frontdesk.cli import key as api_keys
+from frontdesk.cli import staff as people
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
@@ -23,7 +24,9 @@ from frontdesk.cli.train import train as learn_from
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.db import keys
-from frontdesk.identity.permissions import SCOPES
+from frontdesk.identity.permissions import SCOPES, Role
+from frontdesk.identity.staff import STAFF_ROLES, State
+from frontdesk.identity.staffing import Changes
 from frontdesk.server.database import opened
 from frontdesk.server.doctor import examine
 from frontdesk.server.serve import serve as serve_until_stopped
@@ -257,6 +260,80 @@ def revoke_key(
     """Revoke an API key: servers refuse it within two seconds."""
     asyncio.run(api_keys.revoke(settings_of(config, data=data), tenant, named, say))
     say("The key is revoked.")
+
+
+staff = typer.Typer(name="staff", help="The people who sign in: invite, list, change.", no_args_is_help=True)
+app.add_typer(staff)
+
+Email = Annotated[str, typer.Argument(help="of the person")]
+
+
+@staff.command("link")
+def link_owner(tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Print a one-time link by which a tenant's first owner begins; earlier ones end."""
+    print(asyncio.run(people.owner_link(settings_of(config, data=data), tenant, say)))
+
+
+@staff.command("invite")
+def invite_staff(
+    email: Email,
+    role: Annotated[Role, typer.Option(help="owner, admin, supporter or viewer")] = Role.SUPPORTER,
+    name: Annotated[str | None, typer.Option(help="left out: the first part of the address")] = None,
+    tenant: Tenant = "clinic",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Invite somebody and print the link to pass on; good once, for seven days."""
+    if role not in STAFF_ROLES:
+        raise typer.BadParameter(f"one of {', '.join(STAFF_ROLES)}")
+    print(asyncio.run(people.invite(settings_of(config, data=data), tenant, email, name, role, say)))
+
+
+@staff.command("list")
+def list_staff(tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Show a tenant's staff."""
+    asyncio.run(people.show(settings_of(config, data=data), tenant, say, Console()))
+
+
+@staff.command("reset-link")
+def reset_link(email: Email, tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Print a link to choose a new password (or to accept the invitation); lifts a lock."""
+    print(asyncio.run(people.reset_link(settings_of(config, data=data), tenant, email, say)))
+
+
+@staff.command("disable")
+def disable_staff(email: Email, tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Keep somebody out, and sign him out everywhere."""
+    changes = Changes(state=State.DISABLED)
+    asyncio.run(people.change(settings_of(config, data=data), tenant, email, changes, say))
+    say(f"{email} is disabled. To undo it: frontdesk staff enable {email}")
+
+
+@staff.command("enable")
+def enable_staff(email: Email, tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+    """Let somebody in again who was disabled."""
+    changes = Changes(state=State.ACTIVE)
+    asyncio.run(people.change(settings_of(config, data=data), tenant, email, changes, say))
+    say(f"{email} is enabled.")
+
+
+@staff.command("role")
+def change_role(
+    email: Email,
+    role: Annotated[Role, typer.Argument(help="owner, admin, supporter or viewer")],
+    operator: Annotated[
+        bool | None, typer.Option("--operator/--no-operator", help="whether he manages the deployment's tenants too")
+    ] = None,
+    tenant: Tenant = "clinic",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Give somebody another role."""
+    if role not in STAFF_ROLES:
+        raise typer.BadParameter(f"one of {', '.join(STAFF_ROLES)}")
+    changes = Changes(role=role, is_operator=operator)
+    asyncio.run(people.change(settings_of(config, data=data), tenant, email, changes, say))
+    say(f"{email} is {role} now.")
 
 
 @app.command()

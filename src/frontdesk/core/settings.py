@@ -61,6 +61,17 @@ class TurnSettings(BaseModel, frozen=True, extra="forbid"):
     stop_s: float = Field(6.0, gt=0, description="at SIGTERM: time to finish before turns are handed over")
 
 
+class SmtpSettings(BaseModel, frozen=True, extra="forbid"):
+    """The mail server for links to staff; environment FRONTDESK_SMTP__<NAME>. Without a host no mail is sent."""
+
+    host: str | None = Field(None, description="for example mail.example.org")
+    port: int = Field(587, ge=1, le=65535, description="587 with starttls, 465 with tls")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="none only for a relay beside it")
+    sender: str = Field("frontdesk@localhost", description="the From of its mails")
+    user: str | None = Field(None, description="left out when the mail server asks for none")
+    password: SecretStr | None = Field(None, description="of that user")
+
+
 class ConnectionSettings(BaseModel, frozen=True, extra="forbid"):
     """What clients may cost; environment FRONTDESK_CONNECTIONS__<NAME>."""
 
@@ -123,6 +134,11 @@ class Settings(BaseSettings):
     hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="names by which a proxy calls it, beside those of loopback; in the environment with commas"
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s]+$",
+        description="how people reach it, in links of mails and for sign-in by a provider: https://desk.example.org",
+    )
     proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas"
     )
@@ -139,6 +155,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     turns: TurnSettings = TurnSettings()
     connections: ConnectionSettings = ConnectionSettings()
+    smtp: SmtpSettings = SmtpSettings()
     retention: RetentionSettings = RetentionSettings()
 
 

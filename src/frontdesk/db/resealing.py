@@ -34,6 +34,7 @@ SEALED = (
     SealedTable("steps", ("input", "output")),
     SealedTable("outbox", ("payload",)),
     SealedTable("secrets", ("value",)),
+    SealedTable("staff", ("totp_secret",)),
 )
 
 

@@ -40,6 +40,8 @@ from frontdesk.events.log import PostgresLog
 from frontdesk.events.tail import follow
 from frontdesk.events.wakeups import Wakeups
 from frontdesk.identity.api_keys import ApiKeys
+from frontdesk.identity.mail import Mail
+from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
@@ -48,6 +50,7 @@ from frontdesk.server import sealing
 from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
+from frontdesk.server.people import smtp_server
 from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, TenantProviders, build_providers
 from frontdesk.server.purging import Purging
 from frontdesk.supervisor.guard import Guard
@@ -95,6 +98,9 @@ class Services:
     definitions: DefinitionsCache
     directory: TenantDirectory
     api_keys: ApiKeys
+    people_metrics: IdentityMetrics
+    mail: Mail
+    outbound: Outbound
     supervisor: Supervisor
     store: ConversationStore
     live: Live
@@ -136,6 +142,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         "summaries": services.summaries.run,
         "api_keys": services.api_keys.run,
         "leaving": services.leaving.run,
+        "mail": services.mail.run,
     }
     if services.embedded is not None:
         parts["purging"] = services.purging.run
@@ -204,6 +211,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     worker_id = new_id()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    people_metrics = IdentityMetrics(registry)
 
     providers = build_providers(settings, grounds.http, embedder, clock)
     secrets = TenantSecrets(database, cipher)
@@ -255,6 +263,9 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         definitions=definitions,
         directory=TenantDirectory(database, definitions, settings.example),
         api_keys=ApiKeys(database, clock),
+        people_metrics=people_metrics,
+        mail=Mail(smtp_server(settings), people_metrics),
+        outbound=grounds.outbound,
         supervisor=supervisor,
         store=store,
         live=live,
