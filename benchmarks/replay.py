@@ -65,17 +65,16 @@ class Seen:
 
 
 class Desk:
-    """The clinic, by its public API."""
+    """A clinic, by its public API."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, tenant: str = "clinic") -> None:
         self._http = http
-        self._url = f"{url}/api/clinic"
+        self._url = f"{url}/api/{tenant}"
 
-    async def converse(self, user: str, messages: Sequence[str], seen: Seen) -> None:
-        session = str(uuid4())
+    async def converse(self, user: str, session: str, messages: Sequence[str], seen: Seen) -> None:
         answered: set[int] = set()
-        for message in messages:
-            answer = await self._said(user, message, session, seen)
+        for number, message in enumerate(messages):
+            answer = await self._said(user, message, session, f"{session}-{number}", seen)
             if answer is None:
                 continue
             covered = set(answer["in_reply_to"])
@@ -84,13 +83,11 @@ class Desk:
             answered |= covered
         seen.faults += [f"{session}: {fault}" for fault in kept_wrongly(await self._history(session), messages)]
 
-    async def _said(self, user: str, message: str, session: str, seen: Seen) -> dict[str, Any] | None:
+    async def _said(self, user: str, message: str, session: str, key: str, seen: Seen) -> dict[str, Any] | None:
         """The answer; None for an explicit failure, which is counted."""
         body = {"user_id": user, "message": message, "session_id": session}
         began = time.perf_counter()
-        async with self._http.post(
-            f"{self._url}/chat", json=body, headers={"Idempotency-Key": uuid4().hex}
-        ) as response:
+        async with self._http.post(f"{self._url}/chat", json=body, headers={"Idempotency-Key": key}) as response:
             answer: dict[str, Any] = await response.json()
         seen.latencies.append(time.perf_counter() - began)
         if response.status != 200:
@@ -155,7 +152,7 @@ async def main() -> None:
 
                 async def one(name: str, number: int, words: list[str]) -> None:
                     async with places:
-                        await desk.converse(f"{name}-{number}", words, seen)
+                        await desk.converse(f"{name}-{number}", str(uuid4()), words, seen)
                         bar.advance(progress)
 
                 async with asyncio.TaskGroup() as group:

@@ -37,7 +37,8 @@ def model(folder: Path, *pace: int) -> Iterator[Running]:
 def frontdesk(folder: Path, **settings: str) -> Iterator[Running]:
     """A server of its own on a free port; `settings` are those of `docs/configuration.md`, in small letters."""
     port = free_port()
-    settings = {"data": str(folder / "data"), "port": str(port), "developer": "true"} | settings
+    developer = "false" if settings.get("env") == "production" else "true"
+    settings = {"data": str(folder / "data"), "port": str(port), "developer": developer} | settings
     environment = clean_environment(**{f"FRONTDESK_{name.upper()}": value for name, value in settings.items()})
     log = folder / "frontdesk.log"
     with started([sys.executable, "-m", "frontdesk", "serve"], log, environment=environment) as process:

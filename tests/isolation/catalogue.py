@@ -32,6 +32,8 @@ UNIQUE_ACROSS = {
 DEFINERS = {
     "tenant_named": "finding a tenant comes before its scope; gives its name and settings",
     "tenants_listed": "names and ids of tenants, to walk through all of them",
+    "tenants_leaving": "whoever began to delete a tenant may have died of it; gives ids",
+    "tenant_erase": "deletes of a tenant that is being deleted, and of no other; takes its table from the catalogue",
     "outbox_after": "consumers of this server read every tenant's events, in order; payloads are sealed",
     "outbox_prune": "housekeeping: events that are old enough go, whosever they are",
     "outbox_is_restored": "a yes or no about transaction numbers",

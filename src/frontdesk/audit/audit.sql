@@ -49,7 +49,8 @@ DECLARE
     entry audit;
 BEGIN
     -- After the lock: who deletes the tenant holds it too.
-    IF chain <> deployment AND NOT EXISTS (SELECT FROM tenants AS t WHERE t.id = chain AND t.state <> 'deleted') OR head.tenant_id IS NULL THEN
+    IF head.tenant_id IS NULL
+       OR chain <> deployment AND NOT EXISTS (SELECT FROM tenants AS t WHERE t.id = chain AND t.state <> 'deleted') THEN
         RAISE EXCEPTION 'no tenant % to append to', chain USING ERRCODE = 'foreign_key_violation';
     END IF;
     entry := ROW(chain, head.number + 1, clock_timestamp(), in_actor_kind, in_actor_id, in_address, in_action, in_target,
@@ -69,7 +70,8 @@ DECLARE
     chain CONSTANT uuid := current_setting('app.tenant_id')::uuid;
     head CONSTANT audit_heads := audit_lock(chain);
 BEGIN
-    IF chain = '00000000-0000-0000-0000-000000000000' OR EXISTS (SELECT FROM tenants AS t WHERE t.id = chain AND t.state <> 'deleted') THEN
+    IF chain = '00000000-0000-0000-0000-000000000000'
+       OR EXISTS (SELECT FROM tenants AS t WHERE t.id = chain AND t.state <> 'deleted') THEN
         RAISE EXCEPTION 'the audit log of % is still in use', chain USING ERRCODE = 'object_in_use';
     END IF;
     DELETE FROM audit AS a WHERE a.tenant_id = chain;
