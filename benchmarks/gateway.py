@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
+from tests.alone import alone
 
 from benchmarks import servers
 from benchmarks.load import percentile
@@ -105,7 +106,9 @@ async def askers(url: str) -> AsyncIterator[tuple[Direct, Ours]]:
     async with aiohttp.ClientSession() as http:
         provider = OpenAIProvider(http, None, name="mock", base_url=f"{url}/v1")
         limits, prices = GatewayLimits(), Prices({}, free=[])
-        gateway = Gateway({"mock": provider}, SystemClock(), limits, prices, LLMMetrics(CollectorRegistry()))
+        gateway = Gateway(
+            {"mock": provider}, SystemClock(), limits, prices, LLMMetrics(CollectorRegistry()), **alone(SystemClock())
+        )
         yield Direct(http, url, {}), Ours(gateway)
 
 

@@ -212,7 +212,7 @@ def missing_in_reference(code: Code) -> Iterator[str]:
 async def _paths() -> dict[str, dict[str, Any]]:
     """The routes as OpenAPI tells them. Nothing is called, so nothing stands behind them."""
     metrics, nothing = Metrics(CollectorRegistry()), cast(Any, None)
-    chat, access = Chat(nothing, metrics, nothing), Access(nothing, nothing, nothing, is_open=False)
+    chat, access = Chat(nothing, nothing, metrics, nothing), Access(nothing, nothing, nothing, is_open=False)
     routers = [
         http.build_router(chat, access),
         http.build_short_router(chat, access),

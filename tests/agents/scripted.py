@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from prometheus_client import CollectorRegistry
+from tests.alone import alone
 
 from frontdesk.agents.live import Live, Status
 from frontdesk.agents.models import (
@@ -273,6 +274,7 @@ def build_desk(
         limits,
         Prices({}, {"local", "scripted", "backup"}),
         LLMMetrics(registry),
+        **alone(clock),
     )
     outbound = Outbound()
 

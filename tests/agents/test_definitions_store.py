@@ -12,6 +12,7 @@ from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import Agent, Alias, Target
 from frontdesk.core.errors import NotFound, TenantNotFound
 from frontdesk.core.ids import new_id
+from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tools.types import ToolDefinition, ToolKind
@@ -109,7 +110,7 @@ async def test_another_tenant_sees_none_of_it(database: Database, tenant_id: UUI
 
 async def test_definitions_are_loaded_once_per_version(database: Database, tenant_id: UUID) -> None:
     registry = CollectorRegistry()
-    cache = DefinitionsCache(database, Metrics(registry))
+    cache = DefinitionsCache(database, Metrics(registry), Limits())
     several = await asyncio.gather(*(cache.at(tenant_id, 1) for _ in range(5)))
     assert all(each is several[0] for each in several)
     labels = {"cache": "definitions", "outcome": "miss"}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from frontdesk.core.errors import Invalid, PassageNotFound
+from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.embedding.minilm import MiniLM
 from frontdesk.knowledge.models import IngestReport, Source
@@ -160,6 +161,34 @@ async def test_a_source_that_is_refused_stops_nothing_and_its_older_version_stay
     ]
     assert heard == [(1, 4, "visiting.md"), (2, 4, "new.md"), (3, 4, "empty.md"), (4, 4, "new.md")]
     assert (await knowledge.search(tenant_id, "When can I visit?"))[0].document == "visiting.md"
+
+
+async def test_documents_beyond_the_limits_are_refused_and_what_is_there_stays(
+    knowledge: Knowledge, tenant_id: UUID
+) -> None:
+    assert counts(await knowledge.ingest(tenant_id, CLINIC[:2], limits=Limits(documents=2))) == (2, 0, 0, 0)
+    report = await knowledge.ingest(tenant_id, CLINIC, limits=Limits(documents=2))
+    assert [(each.name, "2 documents" in each.reason) for each in report.refused] == [("blood-test.txt", True)]
+    changed = Source("visiting.md", VISITING.encode() + b"\n\nBring no flowers.")
+    assert counts(await knowledge.ingest(tenant_id, [changed], limits=Limits(documents=2))) == (0, 1, 0, 0)
+    # One for another: what goes makes room.
+    swapped = await knowledge.ingest(tenant_id, [changed, CLINIC[2]], limits=Limits(documents=2), prune=True)
+    assert (counts(swapped), swapped.refused) == ((1, 0, 1, 1), ())
+    assert len(await knowledge.documents(tenant_id)) == 2
+
+
+async def test_text_beyond_the_storage_is_refused_to_the_byte(
+    knowledge: Knowledge, database: Database, tenant_id: UUID
+) -> None:
+    query = """
+        INSERT INTO documents (tenant_id, id, name, title, media_type, fingerprint, text)
+        VALUES ($1, gen_random_uuid(), 'large.txt', '', 'text/plain', '', $2)
+    """
+    async with database.scope(tenant_id) as scope:
+        await scope.execute(query, tenant_id, "é" * 499_995)
+    sources = [Source("over.txt", b"eleven byte"), Source("fits.txt", b"ten bytes."), Source("one.txt", b"x")]
+    report = await knowledge.ingest(tenant_id, sources, limits=Limits(storage_mb=1))
+    assert [each.name for each in report.refused] == ["over.txt", "one.txt"]
 
 
 async def test_a_citation_opens_with_what_stands_around_it(knowledge: Knowledge, tenant_id: UUID) -> None:

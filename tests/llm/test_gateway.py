@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import msgspec
@@ -15,6 +15,7 @@ from tests.llm.conftest import MovableClock
 from tests.vendors import Reply, ToolUse, Use, Vendor, VendorRequest
 
 from frontdesk.core.errors import RateLimited
+from frontdesk.core.limits import Limits
 from frontdesk.llm.breaker import BreakerState
 from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
@@ -45,6 +46,9 @@ from frontdesk.llm.types import (
     TextDelta,
     Usage,
 )
+from frontdesk.shared.cache import MemoryCache
+from frontdesk.shared.metrics import SharedMetrics
+from frontdesk.shared.rates import MemoryRateLimiter
 
 OPENAI = Target("openai", "gpt-4o-mini", rank=0)
 ANTHROPIC = Target("anthropic", "claude-sonnet-4-5", rank=1)
@@ -91,9 +95,14 @@ class Desk:
             "local": Extractive(),
         }
         prices = Prices({"gemini": "google"}, free=["local"])
+        self.refusal: RateLimited | None = None
         self.gateway = Gateway(
-            self.providers, clock, GatewayLimits(), prices, LLMMetrics(self.registry), sleep=self._sleep
-        )
+            self.providers, clock, GatewayLimits(), prices, LLMMetrics(self.registry), MemoryRateLimiter(clock),
+            MemoryCache(clock, SharedMetrics(self.registry)), self._afford, sleep=self._sleep,
+        )  # fmt: skip
+
+    async def _afford(self, _tenant_id: UUID, _limits: Limits) -> RateLimited | None:
+        return self.refusal
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -395,10 +404,10 @@ async def test_requests_per_minute_are_limited_by_tenant(desk: Desk, ask: Ask) -
     await ask(desk.gateway, call)
     with pytest.raises(RateLimited) as caught:
         await ask(desk.gateway, call)
-    assert 0 < (caught.value.retry_after or 0) <= 60
+    assert 0 < (caught.value.retry_after or 0) <= 61
     await ask(desk.gateway, a_call(requests_per_minute=2))  # another tenant's own
     assert len(call.rows) == 2
-    desk.clock.move(60)
+    desk.clock.move(caught.value.retry_after or 0)
     await ask(desk.gateway, call)
 
 
@@ -407,10 +416,10 @@ async def test_tokens_per_minute_count_what_was_really_used(desk: Desk, ask: Ask
     call = a_call(tokens_per_minute=1010)
     await ask(desk.gateway, call)
     await ask(desk.gateway, call)
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimited) as caught:
         await ask(desk.gateway, call)
     assert len(desk.vendor.requests) == 2
-    desk.clock.move(60)
+    desk.clock.move(caught.value.retry_after or 0)
     await ask(desk.gateway, call)
 
 
@@ -421,6 +430,16 @@ async def test_beyond_the_allowance_only_what_is_free_may_answer(desk: Desk, ask
     for _ in range(3):
         await ask(desk.gateway, a_call(LOCAL, tenant_id=call.tenant_id, requests_per_minute=1))
     assert desk.metric("frontdesk_llm_limited_total", tenant=str(call.tenant_id), of="requests") == 1
+
+
+async def test_what_costs_nothing_answers_also_where_the_budget_is_used_up(desk: Desk, ask: Ask) -> None:
+    desk.refusal = RateLimited("The budget is used up.", retry_after=100)
+    call = a_call(OPENAI, LOCAL)
+    assert (await ask(desk.gateway, call)).provider == "local"
+    with pytest.raises(RateLimited, match="budget"):
+        await ask(desk.gateway, a_call(OPENAI, tenant_id=call.tenant_id))
+    assert desk.metric("frontdesk_llm_limited_total", tenant=str(call.tenant_id), of="spend") == 2
+    assert not desk.vendor.requests
 
 
 async def test_a_kept_answer_is_given_again_to_the_same_request_only(desk: Desk, ask: Ask) -> None:

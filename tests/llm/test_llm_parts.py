@@ -1,8 +1,8 @@
-"""Breaker, allowance, prices, start-up check and the ledger's rows."""
+"""Breaker, prices, start-up check and the ledger's rows."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -17,7 +17,6 @@ from tests.vendors import Vendor
 
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database
-from frontdesk.llm.allowance import Allowance
 from frontdesk.llm.breaker import Breaker, BreakerState
 from frontdesk.llm.check import check_providers
 from frontdesk.llm.ledger import LedgerRow
@@ -70,44 +69,6 @@ def test_a_call_of_before_the_outage_says_nothing_of_after_it(clock: MovableCloc
     assert probe is not None
     breaker.succeeded(probe)
     assert breaker.state is BreakerState.CLOSED
-
-
-@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 50)), max_size=60), st.integers(50, 200))
-def test_no_minute_holds_more_than_the_allowance(uses: list[tuple[float, int]], per_minute: int) -> None:
-    clock, tenant = MovableClock(), uuid4()
-    allowance = Allowance(clock)
-    taken: list[tuple[float, int]] = []
-    for pause_s, amount in uses:
-        clock.move(pause_s)
-        wait_s = allowance.of(tenant).wait_s(amount, per_minute)
-        if wait_s == 0:
-            allowance.of(tenant).use(amount)
-            taken.append((clock.monotonic(), amount))
-        else:
-            assert 0 < wait_s <= 60
-    for start, _ in taken:
-        assert sum(amount for at, amount in taken if start <= at < start + 59) <= per_minute
-
-
-@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 50)), max_size=40), st.integers(1, 60))
-def test_after_the_wait_that_was_told_it_fits(uses: list[tuple[float, int]], amount: int) -> None:
-    clock, tenant = MovableClock(), uuid4()
-    allowance = Allowance(clock)
-    for pause_s, used in uses:
-        clock.move(pause_s)
-        allowance.of(tenant).use(used)
-    clock.move(allowance.of(tenant).wait_s(amount, 60) + 1e-6)
-    assert allowance.of(tenant).wait_s(amount, 60) == 0
-
-
-def test_what_is_given_back_may_be_used_again_and_tenants_do_not_share() -> None:
-    clock, tenant, other = MovableClock(), uuid4(), uuid4()
-    allowance = Allowance(clock)
-    allowance.of(tenant).use(100)
-    assert allowance.of(tenant).wait_s(1, 100) > 0
-    assert allowance.of(other).wait_s(1, 100) == 0
-    allowance.of(tenant).use(-40)
-    assert allowance.of(tenant).wait_s(40, 100) == 0
 
 
 MODELS = [(table.id, model) for table in price_tables for model in table.models]

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from tests.alone import alone
 from tests.llm.conftest import MovableClock
 from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
@@ -59,7 +60,7 @@ class Desk:
         self.registry = CollectorRegistry()
         limits = GatewayLimits(attempts=1)
         prices = Prices({"gemini": "google"}, free=["local"])
-        self.gateway = Gateway(providers, clock, limits, prices, LLMMetrics(self.registry), own)
+        self.gateway = Gateway(providers, clock, limits, prices, LLMMetrics(self.registry), own=own, **alone(clock))
 
     async def ask(self, tenant: UUID, *targets: Target, cache_s: float = 0) -> Call:
         call = Call(tenant_id=tenant, alias=Alias("smart", targets), purpose="agent", cache_s=cache_s)
@@ -146,7 +147,9 @@ async def test_a_provider_that_the_deployment_has_no_key_for_is_there_for_who_ha
     vendor.responder = lambda _request: Reply("Yes.")
     settings = load_settings({}, None, {"anthropic_base_url": vendor.url})
     own = TenantProviders(settings, http, Kept().named)
-    gateway = Gateway({}, clock, GatewayLimits(), Prices({}, free=[]), LLMMetrics(CollectorRegistry()), own)
+    gateway = Gateway(
+        {}, clock, GatewayLimits(), Prices({}, free=[]), LLMMetrics(CollectorRegistry()), own=own, **alone(clock)
+    )
     alias = Alias("smart", (a_target("anthropic", None), a_target("anthropic"), a_target("nobody")))
     assert gateway.available(alias).targets == (a_target("anthropic"),)
     await gateway.generate(Call(tenant_id=ACME, alias=alias, purpose="agent"), ASKED)

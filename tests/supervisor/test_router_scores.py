@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
+from tests.alone import alone
 from tests.conftest import HANG_S, as_application, make_tenant
 
 from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
@@ -47,7 +48,7 @@ def make_supervisor(tmp_path_factory: pytest.TempPathFactory) -> MakeSupervisor:
 
     def make(database: Database) -> Supervisor:
         clock, registry = SystemClock(), CollectorRegistry()
-        gateway = Gateway({}, clock, GatewayLimits(), Prices({}, free=()), LLMMetrics(registry))
+        gateway = Gateway({}, clock, GatewayLimits(), Prices({}, free=()), LLMMetrics(registry), **alone(clock))
         return Supervisor(database, embedder, gateway, guard, languages, clock, Metrics(registry))
 
     return make

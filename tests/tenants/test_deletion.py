@@ -15,7 +15,7 @@ from tests.served import Served, serving
 from tests.tenants.searched import as_owner, found_in_database, found_on_disk, tenants_with_rows
 
 from frontdesk.audit import DEPLOYMENT, Actor, chain
-from frontdesk.core.errors import Conflict, TenantNotFound
+from frontdesk.core.errors import Conflict, TenantNotFound, Unavailable
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database
 from frontdesk.tenants import life, store
@@ -157,12 +157,23 @@ async def test_a_deletion_that_was_cut_off_is_ended_by_any_server(
 
     forgotten: list[UUID] = []
     marked: list[str] = []
-    leaving = life.Leaving(database, [forgotten.append], lambda: marked.append("now"))
+    is_away = True
+
+    async def elsewhere(tenant_id: UUID) -> None:
+        if is_away:
+            raise Unavailable("Redis is not reachable.")
+        forgotten.append(tenant_id)
+
+    leaving = life.Leaving(database, [forgotten.append], elsewhere, lambda: marked.append("now"))
     await leaving.look()
     assert await tenants_with_rows(owner) == {other_tenant_id}
     assert await owner.fetchval("SELECT count(*) FROM outbox") == 300
     assert forgotten == [tenant_id]
     assert marked == ["now", "now"]
+    is_away = False  # what could not be forgotten is, with the next look
+    await leaving.look()
+    await leaving.look()
+    assert forgotten == [tenant_id] * 3
     assert await store.tenant_named(database, "acme") is None
 
 
@@ -170,7 +181,11 @@ async def test_what_is_written_late_goes_too_and_then_the_id(
     database: Database, owner: asyncpg.Connection, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await life.delete(database, tenant_id, COMMAND)
-    leaving = life.Leaving(database, [], lambda: None)
+
+    async def elsewhere(_tenant_id: UUID) -> None:
+        return None
+
+    leaving = life.Leaving(database, [], elsewhere, lambda: None)
     await leaving.look()
     await fill(database, tenant_id, 3)  # a turn that was running when its tenant went
     await leaving.look()

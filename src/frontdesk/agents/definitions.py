@@ -3,10 +3,12 @@
 import asyncio
 from uuid import UUID
 
+import msgspec
 from cachetools import LRUCache
 
 from frontdesk.agents import store
 from frontdesk.agents.models import Definitions
+from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.telemetry.metrics import Metrics
 
@@ -16,8 +18,10 @@ _CACHED_TENANTS = 256
 class DefinitionsCache:
     """One `Definitions` per tenant and version. A new version is loaded once, however many turns wait for it."""
 
-    def __init__(self, database: Database, metrics: Metrics) -> None:
+    def __init__(self, database: Database, metrics: Metrics, limits: Limits) -> None:
+        """`limits`: of tenants that have none of their own."""
         self._database = database
+        self._limits = limits
         self._hits = metrics.cache.labels("definitions", "hit")
         self._misses = metrics.cache.labels("definitions", "miss")
         self._kept: LRUCache[UUID, Definitions] = LRUCache(_CACHED_TENANTS)
@@ -36,9 +40,7 @@ class DefinitionsCache:
             kept = self._kept.get(tenant_id)
             if kept is None or kept.tenant.version < version:
                 self._misses.inc()
-                async with self._database.scope(tenant_id) as scope:
-                    kept = await store.load_definitions(scope)
-                self._kept[tenant_id] = kept
+                kept = self._kept[tenant_id] = await self._loaded(tenant_id)
         return kept
 
     def forget(self, tenant_id: UUID) -> None:
@@ -46,7 +48,13 @@ class DefinitionsCache:
 
     async def newest(self, tenant_id: UUID) -> Definitions:
         """Read from the database whatever is kept: for those who come without a version."""
+        definitions = self._kept[tenant_id] = await self._loaded(tenant_id)
+        return definitions
+
+    async def _loaded(self, tenant_id: UUID) -> Definitions:
         async with self._database.scope(tenant_id) as scope:
             definitions = await store.load_definitions(scope)
-        self._kept[tenant_id] = definitions
-        return definitions
+        settings = definitions.tenant.settings
+        settings = msgspec.structs.replace(settings, limits=settings.limits.over(self._limits))
+        tenant = msgspec.structs.replace(definitions.tenant, settings=settings)
+        return msgspec.structs.replace(definitions, tenant=tenant)

@@ -162,6 +162,7 @@ class Loop:
             version=tenant.version,
             requests_per_minute=tenant.settings.requests_per_minute,
             tokens_per_minute=tenant.settings.tokens_per_minute,
+            limits=tenant.settings.limits,
             cache_s=tenant.settings.cache_answers_s,
             rows=self.rows,
         )

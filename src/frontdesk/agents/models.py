@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from frontdesk.core.limits import Limits
 from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Citation
 from frontdesk.llm.types import Alias as Alias
@@ -81,6 +82,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     http_allow: tuple[str, ...] = ()  # private addresses or networks that http tools may call
     requests_per_minute: int = 600  # of provider calls
     tokens_per_minute: int = 1_000_000
+    limits: Limits = Limits()
     cache_answers_s: int = 0  # 0: no exact-match cache of provider answers
     chunk_tokens: int = 200
     chunk_overlap: int = 40

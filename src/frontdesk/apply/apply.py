@@ -6,7 +6,7 @@ run does nothing and a running server keeps its caches.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from uuid import UUID
@@ -21,6 +21,7 @@ from frontdesk.apply.plan import Action, Change, Kind, OnProgress, Plan, Progres
 from frontdesk.core.errors import Conflict, DefinitionError, FieldError
 from frontdesk.core.ids import new_id
 from frontdesk.core.json import loads
+from frontdesk.core.limits import Limits
 from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import Cipher
 from frontdesk.knowledge.models import IngestReport
@@ -39,7 +40,8 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ApplyServices:
-    """What applying needs. `environment` is where secrets come from; `providers` are the names that chains may use."""
+    """What applying needs. `environment` is where secrets come from; `providers` are the names that chains may use;
+    `limits` are those of tenants that have none of their own."""
 
     database: Database
     knowledge: Knowledge
@@ -47,6 +49,7 @@ class ApplyServices:
     fit: Fit
     environment: Mapping[str, str]
     providers: frozenset[str] = PROVIDERS
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,5 +226,6 @@ async def _ingested(tenant_id: UUID, wanted: Folder, services: ApplyServices, on
         chunk_tokens=wanted.settings.chunk_tokens,
         chunk_overlap=wanted.settings.chunk_overlap,
         prune=True,
+        limits=wanted.settings.limits.over(services.limits),
         progress=progress,
     )

@@ -34,6 +34,7 @@ from frontdesk.apply.sources import Files, FolderFiles
 from frontdesk.apply.template_files import TemplateFiles
 from frontdesk.apply.tool_files import ToolReader
 from frontdesk.core.expressions import BadExpression, compiled
+from frontdesk.core.limits import Limits
 from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Source
 from frontdesk.tools.types import ToolDefinition
@@ -214,13 +215,14 @@ class _Reader:
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
         words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
         values: dict[str, Any] = form.model_dump(
-            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in"}
+            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in", "limits"}
         )
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return TenantSettings(
             **values,
             emergency=EmergencySettings(texts=form.emergency.texts, words=words),
             retention=RetentionSettings(**form.retention.model_dump()),
+            limits=Limits(**form.limits.model_dump()),
             widget=WidgetSettings(tuple(form.widget.origins)),
             sign_in=msgspec.convert(form.sign_in.model_dump(), SignInSettings),
         )

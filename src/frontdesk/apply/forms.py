@@ -74,6 +74,26 @@ class SignInForm(Form):
     openid: OpenIDForm | None = None
 
 
+PerMinute = Annotated[int, Field(ge=1, le=1_000_000)] | None
+Usd = Annotated[float, Field(ge=0, le=1_000_000)] | None
+
+
+class LimitsForm(Form):
+    """What is left out is as the deployment says."""
+
+    messages_per_minute: PerMinute = None
+    key_messages_per_minute: PerMinute = None
+    contact_messages_per_minute: PerMinute = None
+    address_messages_per_minute: PerMinute = None
+    concurrent_turns: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    conversation_messages: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    documents: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    storage_mb: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
+    usd_per_day: Usd = None
+    usd_per_month: Usd = None
+    warn_at: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class TenantForm(Form):
     """`tenant.yaml`"""
 
@@ -95,6 +115,7 @@ class TenantForm(Form):
     http_allow: Annotated[list[Line], Field(max_length=100)] = []
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1_000_000
+    limits: LimitsForm = LimitsForm()
     cache_answers_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     chunk_tokens: Annotated[int, Field(ge=32, le=256)] = 200
     chunk_overlap: Annotated[int, Field(ge=0, le=128)] = 40

@@ -17,6 +17,7 @@ from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
 from frontdesk.channels.access import Access, Caller
+from frontdesk.channels.addresses import client_of
 from frontdesk.channels.bodies import MAX_KEY, READABLE, ChatIn, SessionIn, read_chat, read_session, readable
 from frontdesk.channels.openapi import answers, events, failures, nothing
 from frontdesk.channels.outgoing import (
@@ -32,12 +33,15 @@ from frontdesk.conversations.models import Accepted, Answer, Failure, Incoming, 
 from frontdesk.conversations.service import Conversations, Place, Said
 from frontdesk.core.errors import (
     AnswerLate,
+    BudgetUsedUp,
     ConversationNotFound,
     FieldError,
     FrontdeskError,
     IdempotencyConflict,
     Invalid,
     Malformed,
+    QuotaReached,
+    RateLimited,
     SessionExpired,
     TenantNotFound,
     TooLarge,
@@ -45,8 +49,10 @@ from frontdesk.core.errors import (
     UnsupportedType,
 )
 from frontdesk.core.json import dumps
+from frontdesk.identity.models import Kind
 from frontdesk.identity.permissions import Permission
 from frontdesk.llm.types import Restart, TextDelta
+from frontdesk.quotas.quotas import Quotas
 from frontdesk.telemetry.metrics import Metrics
 
 RenderError = Callable[[Failure], dict[str, Any]]
@@ -82,15 +88,19 @@ _CHAT_BODY, _SESSION_BODY = (
 
 # What OpenAPI says of each route's answers; the server adds what any route may answer.
 UNREADABLE = (Malformed, Invalid, TooLarge, UnsupportedType)
-_SAID = (*UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict, SessionExpired)
-_CHAT = answers(200, Answer, "The answer", streamed=True) | failures(*_SAID, FrontdeskError, TurnFailed, AnswerLate)
+_SAID = (
+    *UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict, SessionExpired, RateLimited, QuotaReached,
+)  # fmt: skip
+_CHAT = answers(200, Answer, "The answer", streamed=True) | failures(
+    *_SAID, BudgetUsedUp, FrontdeskError, TurnFailed, AnswerLate
+)
 _ACCEPT = answers(202, AcceptedOut, "The message is kept") | failures(*_SAID)
 _FOUND = failures(TenantNotFound, ConversationNotFound)
 _CONVERSATION = answers(200, ConversationOut, "The conversation") | _FOUND
 _STREAM = events("What is still to come") | nothing("Nothing is to come") | _FOUND
 _EXPLANATION = answers(200, ExplanationOut, "The turn") | _FOUND
 _CREATE = answers(201, SessionOut, "The session") | failures(
-    *UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict
+    *UNREADABLE, TenantNotFound, ConversationNotFound, IdempotencyConflict, RateLimited
 )
 _SESSIONS = answers(200, SessionPage, "The sessions") | failures(TenantNotFound, Invalid)
 _SESSION = answers(200, SessionWithHistory, "The session") | _FOUND
@@ -100,8 +110,11 @@ _CLEAR = nothing("It is erased") | failures(TenantNotFound)
 class Chat:
     """What the chat routes do, the same for `/api/{tenant}/…` and the short routes of the default tenant."""
 
-    def __init__(self, conversations: Conversations, metrics: Metrics, render_failure: RenderError) -> None:
+    def __init__(
+        self, conversations: Conversations, quotas: Quotas, metrics: Metrics, render_failure: RenderError
+    ) -> None:
         self._conversations = conversations
+        self._quotas = quotas
         self._metrics = metrics
         self._render_failure = render_failure
 
@@ -122,9 +135,10 @@ class Chat:
         return _json(kept, 202)
 
     async def _said(self, caller: Caller, request: Request) -> Incoming:
-        """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, ConversationNotFound."""
+        """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, RateLimited, ConversationNotFound."""
         incoming = await read_chat(request)
         caller.speaks_for(incoming.contact)
+        await self._admit(caller, incoming.contact, request)
         bound = caller.principal.conversation_id
         if bound is None:
             return incoming
@@ -132,6 +146,12 @@ class Chat:
             return msgspec.structs.replace(incoming, conversation_id=bound, is_new=False)
         caller.opens(incoming.conversation_id)
         return incoming
+
+    async def _admit(self, caller: Caller, contact: str, request: Request) -> None:
+        tenant, principal, client = caller.tenant, caller.principal, client_of(request)
+        key_id = principal.id if principal.kind is Kind.API_KEY else None
+        address = None if client.is_local else client.address
+        await self._quotas.admit(tenant.id, tenant.slug, tenant.settings.limits, key_id, contact, address)
 
     async def resume(self, caller: Caller, conversation_id: UUID, last_event_id: str) -> Response:
         caller.opens(conversation_id)
@@ -200,6 +220,7 @@ class Chat:
         tenant = caller.tenant
         session_id, body, is_by_key = await read_session(request, tenant.id)
         caller.speaks_for(body.user_id)
+        await self._admit(caller, body.user_id, request)
         caller.opens(session_id)
         try:
             made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)

@@ -59,12 +59,8 @@ def settings_of(config: Path | None, **overrides: Any) -> Settings:
     configure_logs(production=settings.env == "production")
     for sentence in unknown_variables(os.environ):
         say(f"warning: {sentence}")
-    for name, value in (
-        ("FRONTDESK_KAFKA_SERVERS", settings.kafka_servers),
-        ("FRONTDESK_REDIS_URL", settings.redis_url),
-    ):
-        if value:
-            say(f"warning: {name} is set, but this version does not use it yet.")
+    if settings.kafka_servers:
+        say("warning: FRONTDESK_KAFKA_SERVERS is set, but this version does not use it yet.")
     return settings
 
 

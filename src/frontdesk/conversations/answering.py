@@ -19,6 +19,7 @@ from frontdesk.conversations.models import Author, IntentOut, Routing, Spoken, T
 from frontdesk.conversations.pending import Waiting
 from frontdesk.conversations.store import ConversationStore
 from frontdesk.core.clock import Clock
+from frontdesk.core.errors import BudgetUsedUp, RateLimited
 from frontdesk.core.together import together
 from frontdesk.db import Database
 from frontdesk.knowledge.models import Citation
@@ -30,6 +31,7 @@ from frontdesk.tools.types import Need
 
 _ROLES = {Author.CONTACT: Role.USER, Author.AGENT: Role.ASSISTANT, Author.STAFF: Role.ASSISTANT}
 
+_USED_UP = frozenset({RateLimited.error_code, BudgetUsedUp.error_code})
 AT_ONCE = 3  # agents that one message may set to work
 
 
@@ -104,7 +106,7 @@ class Answering:
         """The explicit failure, in the contact's language as far as it is known; a person is asked to look at it."""
         language = decision.language if decision else "en"
         return Draft(
-            text=texts.said(texts.FAILED, language),
+            text=texts.said(texts.USED_UP if error_code in _USED_UP else texts.FAILED, language),
             state="failed",
             routing=Routing(decision.stage, decision.reason) if decision else Routing("default", error_code),
             intents=_intents(decision.intents) if decision else (),

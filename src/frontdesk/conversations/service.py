@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
+from time import time
 from typing import Any  # context is the caller's JSON
 from uuid import UUID
 
@@ -24,7 +25,15 @@ from frontdesk.conversations.models import (
     TurnRecord,
 )
 from frontdesk.conversations.store import ConversationStore
-from frontdesk.core.errors import AnswerLate, ConversationNotFound, DatabaseUnavailable, ShuttingDown, TurnFailed
+from frontdesk.core.errors import (
+    AnswerLate,
+    BudgetUsedUp,
+    ConversationNotFound,
+    DatabaseUnavailable,
+    RateLimited,
+    ShuttingDown,
+    TurnFailed,
+)
 from frontdesk.db import Database, TenantScope
 from frontdesk.llm.types import Restart
 from frontdesk.supervisor.explaining import StageSeen, decision_of, stages_of
@@ -33,6 +42,7 @@ from frontdesk.telemetry.metrics import Metrics
 HEARTBEAT_S = 15.0
 # Where a turn runs elsewhere, its end is announced; this is how long a lost announcement delays.
 LOOK_EVERY_S = 2.0
+MINUTE_S = 60.0
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -98,7 +108,8 @@ class Conversations:
 
         `hears`: the caller will follow the turn as it is written.
 
-        Raises ConversationNotFound, SessionExpired, IdempotencyConflict, DatabaseUnavailable, ShuttingDown.
+        Raises ConversationNotFound, SessionExpired, IdempotencyConflict, QuotaReached, DatabaseUnavailable,
+        ShuttingDown.
         """
         if not self.is_open:
             raise ShuttingDown("The server is stopping. Send the message again.", retry_after=2)
@@ -112,6 +123,7 @@ class Conversations:
             ttl_s=settings.session_ttl_s,
             join=settings.join_bursts,
             window=settings.window_messages,
+            most=settings.limits.conversation_messages,
         )
         if not accepted.repeated:
             self._metrics.messages.labels(tenant.slug).inc()
@@ -292,9 +304,19 @@ def outcome_of(message: Message) -> Outcome:
 
 
 def answered(outcome: Outcome) -> Answer:
-    """What a plain request ends with. Raises TurnFailed with the failure's code."""
+    """What a plain request ends with. Raises BudgetUsedUp, RateLimited, else TurnFailed with the failure's code."""
     if isinstance(outcome, Answer):
         return outcome
+    match outcome.error_code:
+        case BudgetUsedUp.error_code:
+            # The day's or the month's: whoever asks when the day is over learns whether it was the month's.
+            raise BudgetUsedUp(outcome.detail, retry_after=_until_midnight_s())
+        case RateLimited.error_code:
+            raise RateLimited(outcome.detail, retry_after=MINUTE_S)
     error = TurnFailed(outcome.detail)
     error.error_code = outcome.error_code
     raise error
+
+
+def _until_midnight_s() -> float:
+    return 86_400 - time() % 86_400

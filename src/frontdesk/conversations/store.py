@@ -23,7 +23,13 @@ from frontdesk.conversations.models import (
 )
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core import json
-from frontdesk.core.errors import ConversationNotFound, DatabaseUnavailable, IdempotencyConflict, SessionExpired
+from frontdesk.core.errors import (
+    ConversationNotFound,
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    QuotaReached,
+    SessionExpired,
+)
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import DecryptFailed
@@ -60,6 +66,9 @@ class Completed(msgspec.Struct, frozen=True):
     next_turn: UUID | None
 
 
+_NO_END = 2**31 - 2  # of messages in a conversation: as many as there are numbers
+
+
 class ConversationStore:
     """The turn's walk through the database: accept, input, steps, complete."""
 
@@ -78,8 +87,12 @@ class ConversationStore:
         ttl_s: int,
         join: bool,
         window: int,
+        most: int | None = None,
     ) -> Accepted:
-        """Keeps the message. Raises ConversationNotFound (another contact's), SessionExpired, IdempotencyConflict."""
+        """Keeps the message. `most`: messages that a conversation may have.
+
+        Raises ConversationNotFound (another contact's), SessionExpired, IdempotencyConflict, QuotaReached.
+        """
         message_id, turn_id = new_id(), new_id()
         sealed = self._sealed
         payload = {
@@ -109,6 +122,7 @@ class ConversationStore:
             ttl_s,
             join,
             window,
+            _NO_END if most is None else most,
         )
         match row["outcome"]:
             case "foreign":
@@ -118,6 +132,9 @@ class ConversationStore:
                 raise SessionExpired("This session has expired. Leave session_id out to start a new one.")
             case "cleared":
                 raise SessionExpired("This session was cleared. Leave session_id out to start a new one.")
+            case "full":
+                detail = f"This session has its {most} messages. Leave session_id out to start a new one."
+                raise QuotaReached(detail)
             case "conflict":
                 raise IdempotencyConflict("This Idempotency-Key was used with another body. Use a new key.")
         claimed = None
@@ -510,7 +527,7 @@ async def _rehearsal(scope: TenantScope) -> None:
     async def accept(turn_id: UUID) -> None:
         await scope.fetch(
             _ACCEPT, tenant, conversation, "", "", new_id(), turn_id, b"", None, str(turn_id), b"", "", new_id(), b"",
-            worker, 1.0, 60, True, 1,
+            worker, 1.0, 60, True, 1, _NO_END,
         )  # fmt: skip
 
     await accept(turn)
@@ -526,7 +543,7 @@ def _places(count: int) -> str:
     return ", ".join(f"${n}" for n in range(1, count + 1))
 
 
-_ACCEPT = f"SELECT * FROM accept_message({_places(18)})"
+_ACCEPT = f"SELECT * FROM accept_message({_places(19)})"
 _COMPLETE = f"SELECT * FROM complete_turn({_places(25)})"
 
 

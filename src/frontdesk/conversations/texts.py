@@ -12,6 +12,22 @@ FAILED: Mapping[str, str] = {
     "id": "Maaf, terjadi kesalahan dan saya tidak dapat menjawab. Silakan coba lagi, atau minta bicara dengan petugas.",
 }
 
+# The tenant may spend nothing more on models, or ask none this minute, and nobody else can answer.
+USED_UP: Mapping[str, str] = {
+    "en": "I can't answer this at the moment: our assistant has reached its limit. "
+    "Please try again later, or ask for a person.",
+    "es": "Ahora mismo no puedo responder: nuestro asistente ha llegado a su límite. "
+    "Inténtelo más tarde o pida hablar con una persona.",
+    "de": "Das kann ich gerade nicht beantworten: Unser Assistent hat seine Grenze erreicht. "
+    "Bitte versuchen Sie es später noch einmal, oder fragen Sie nach einem Menschen.",
+    "fr": "Je ne peux pas répondre pour le moment : notre assistant a atteint sa limite. "
+    "Réessayez plus tard, ou demandez à parler à une personne.",
+    "pt": "De momento não consigo responder: o nosso assistente atingiu o seu limite. "
+    "Tente mais tarde ou peça para falar com uma pessoa.",
+    "id": "Saat ini saya tidak dapat menjawab: asisten kami telah mencapai batasnya. "
+    "Silakan coba lagi nanti, atau minta bicara dengan petugas.",
+}
+
 PART_FAILED: Mapping[str, str] = {
     "en": "I could not answer the part about {topic}. Please ask it again, or ask for a person.",
     "es": "No he podido responder a la parte sobre {topic}. Pregunte de nuevo o pida hablar con una persona.",

@@ -8,6 +8,7 @@ LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- accept: the message is kept when this commits. outcome: accepted | repeated | conflict | foreign | expired | cleared
+-- | full (there are in_most messages already). Servers before functions 4 know no in_most.
 -- claimed: the lane was free and the turn is the caller's to run; the window comes along then.
 -- In this and in complete_turn each statement saved counts, see docs/performance.md. `done := …` is an expression and
 -- needs none of the executor.
@@ -15,6 +16,7 @@ CREATE OR REPLACE FUNCTION accept_message(
     in_tenant uuid, in_conversation uuid, in_contact text, in_channel text, in_message uuid, in_turn uuid,
     in_body bytea, in_context bytea, in_key text, in_hash bytea, in_correlation text, in_event uuid, in_payload bytea,
     in_worker uuid, in_lease_s float, in_ttl_s int, in_join boolean, in_window int,
+    in_most int DEFAULT 2147483646,
     OUT outcome text, OUT conversation uuid, OUT message uuid, OUT seq int, OUT turn uuid, OUT claimed boolean,
     OUT epoch int, OUT version bigint, OUT pending bytea, OUT context bytea, OUT summary bytea, OUT agent text,
     OUT seqs int[], OUT roles text[], OUT bodies bytea[])
@@ -52,6 +54,7 @@ BEGIN
                                 THEN v.last_activity ELSE now() END
      WHERE v.tenant_id = in_tenant AND v.id = in_conversation AND v.contact = in_contact
        AND v.state IN ('created', 'active', 'waiting') AND v.last_activity >= now() - make_interval(secs => in_ttl_s)
+       AND v.last_seq < in_most
     RETURNING v.last_seq, v.epoch, v.window_from, v.pending, v.context, v.summary, v.agent INTO c;
     IF FOUND THEN
         -- The last that waits (several do where joining was off until now), else one that runs.
@@ -62,12 +65,13 @@ BEGIN
          ORDER BY t.state, t.seqs[1] DESC
          LIMIT 1;
     ELSE
-        SELECT v.contact, v.state INTO c
+        SELECT v.contact, v.state, v.last_seq INTO c
           FROM conversations AS v
          WHERE v.tenant_id = in_tenant AND v.id = in_conversation;
         IF FOUND THEN
             outcome := CASE WHEN c.contact <> in_contact THEN 'foreign'
                             WHEN c.state = 'cleared' THEN 'cleared'
+                            WHEN c.state <> 'expired' AND c.last_seq >= in_most THEN 'full'
                             ELSE 'expired' END;  -- to be marked as such by expire_conversation, which tells the log
             RETURN;
         END IF;

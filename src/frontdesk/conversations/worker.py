@@ -1,7 +1,7 @@
 """The lanes: turns run here, one at a time per conversation, under a lease that dies with the process."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
@@ -74,6 +74,7 @@ class Worker:
         self._concurrent = concurrent
         self._places = asyncio.Semaphore(concurrent)
         self._running: dict[UUID, asyncio.Task[None]] = {}
+        self._of_tenant: Counter[UUID] = Counter()  # how many of them
         metrics.turns_running.set_function(lambda: len(self._running))
         self._is_open = True
         # Rows of the ledger that the database was not there for.
@@ -87,10 +88,18 @@ class Worker:
         live = self._live.begin(turn.turn_id, turn.attempt, is_heard=is_heard)
         task = asyncio.create_task(self._run_lane(turn, live), name=f"turn {turn.turn_id}")
         self._running[turn.turn_id] = task
-        task.add_done_callback(partial(self._ended, turn.turn_id))
+        self._of_tenant[turn.tenant_id] += 1
+        task.add_done_callback(partial(self._ended, turn.tenant_id, turn.turn_id))
         return True
 
-    def _ended(self, turn_id: UUID, task: asyncio.Task[None]) -> None:
+    def turns_of(self, tenant_id: UUID) -> int:
+        """How many of a tenant's turns run here, those that wait for a place among them."""
+        return self._of_tenant[tenant_id]
+
+    def _ended(self, tenant_id: UUID, turn_id: UUID, task: asyncio.Task[None]) -> None:
+        self._of_tenant[tenant_id] -= 1
+        if not self._of_tenant[tenant_id]:
+            del self._of_tenant[tenant_id]
         if self._running.get(turn_id) is task:
             del self._running[turn_id]
 

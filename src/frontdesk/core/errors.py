@@ -26,6 +26,8 @@ FrontdeskError                 INTERNAL 500
 ├── RequestLate                REQUEST_LATE 408        the client did not send all of its request in time
 ├── HeadersTooLarge            HEADERS_TOO_LARGE 431
 ├── RateLimited                RATE_LIMITED 429        has `retry_after`
+│   └── BudgetUsedUp           BUDGET_USED_UP 429      only what costs nothing may answer
+├── QuotaReached               QUOTA_REACHED 403       time does not help: something has to go, or the limit be raised
 ├── Unavailable                UNAVAILABLE 503         has `retry_after`
 │   ├── DatabaseUnavailable    DATABASE_UNAVAILABLE 503
 │   ├── ShuttingDown           SHUTTING_DOWN 503
@@ -156,6 +158,14 @@ class HeadersTooLarge(FrontdeskError):
 
 class RateLimited(FrontdeskError):
     status, error_code = 429, "RATE_LIMITED"
+
+
+class BudgetUsedUp(RateLimited):
+    error_code = "BUDGET_USED_UP"
+
+
+class QuotaReached(FrontdeskError):
+    status, error_code = 403, "QUOTA_REACHED"
 
 
 class Unavailable(FrontdeskError):

@@ -31,6 +31,21 @@ class DatabaseSettings(BaseModel, frozen=True, extra="forbid"):
 
     max_connections: int = Field(10, ge=2, le=500, description="connections of this process at most")
     statement_timeout_s: float = Field(30.0, gt=0, description="a statement that runs longer is cancelled")
+    ca_file: Path | None = Field(
+        None, description="who vouches for the server's certificate; it and its name are checked"
+    )
+    certificate: Path | None = Field(None, description="the client's own, where the server asks for one")
+    key: Path | None = Field(None, description="of that certificate")
+
+
+class RedisSettings(BaseModel, frozen=True, extra="forbid"):
+    """TLS towards Redis, with a URL of `rediss://`; environment FRONTDESK_REDIS__<NAME>."""
+
+    ca_file: Path | None = Field(
+        None, description="who vouches for the server's certificate, not whom the system trusts"
+    )
+    certificate: Path | None = Field(None, description="the client's own, where the server asks for one")
+    key: Path | None = Field(None, description="of that certificate")
 
 
 class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
@@ -88,6 +103,24 @@ class RetentionSettings(BaseModel, frozen=True, extra="forbid"):
     every_s: float = Field(60.0, gt=0, description="how often the clean-up looks")
 
 
+class LimitSettings(BaseModel, frozen=True, extra="forbid"):
+    """What a tenant may use whose own `limits` don't say; environment FRONTDESK_LIMITS__<NAME>."""
+
+    messages_per_minute: int | None = Field(6000, ge=1, description="of a whole tenant")
+    key_messages_per_minute: int | None = Field(3000, ge=1, description="by one API key")
+    contact_messages_per_minute: int | None = Field(60, ge=1, description="by one contact (`user_id`)")
+    address_messages_per_minute: int | None = Field(
+        300, ge=1, description="from one address (of IPv6: one /64), but for this machine's own"
+    )
+    concurrent_turns: int | None = Field(500, ge=1, description="turns of a tenant at once, in each server process")
+    conversation_messages: int | None = Field(2000, ge=2, description="messages of one conversation, of both sides")
+    documents: int | None = Field(10_000, ge=0, description="documents of a tenant")
+    storage_mb: int | None = Field(1000, ge=0, description="text of a tenant's documents, in millions of bytes")
+    usd_per_day: float | None = Field(None, ge=0, description="budget of a tenant for models, by the day of UTC")
+    usd_per_month: float | None = Field(None, ge=0, description="the same by the month")
+    warn_at: float | None = Field(0.8, gt=0, le=1, description="share of a budget at which the log tells")
+
+
 class Settings(BaseSettings):
     """All settings. Names in the environment: FRONTDESK_<NAME>, nested FRONTDESK_<GROUP>__<NAME>."""
 
@@ -114,7 +147,7 @@ class Settings(BaseSettings):
     kafka_servers: str | None = Field(None, description="not used by this version, which says so at start")
     redis_url: SecretStr | None = Field(
         None,
-        description="not used by this version, which says so at start",
+        description="Redis >= 6, shared by several servers: limits, cached answers, live streams (operations.md)",
     )
     example: str = Field("clinic", description="example tenant loaded at start and default tenant; empty for none")
     tenants: Path | None = Field(None, description="folder of tenant folders applied at start, beside the example")
@@ -152,11 +185,13 @@ class Settings(BaseSettings):
         None, description="folder of all-MiniLM-L6-v2, when not the installed package's"
     )
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     gateway: GatewaySettings = GatewaySettings()
     turns: TurnSettings = TurnSettings()
     connections: ConnectionSettings = ConnectionSettings()
     smtp: SmtpSettings = SmtpSettings()
     retention: RetentionSettings = RetentionSettings()
+    limits: LimitSettings = LimitSettings()
 
 
 def load_settings(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from frontdesk.core.errors import PassageNotFound
-from frontdesk.db import Database
+from frontdesk.core.limits import Limits
+from frontdesk.db import Database, TenantScope
 from frontdesk.embedding import Embedder, Vectors
 from frontdesk.knowledge import store
 from frontdesk.knowledge.chunk import ChunkSettings, chunk, embedded_text
@@ -52,6 +53,7 @@ class Knowledge:
         chunk_tokens: int = 200,
         chunk_overlap: int = 20,
         prune: bool = False,
+        limits: Limits = Limits(),
         progress: Progress = _silent,
     ) -> IngestReport:
         """Reads what is new or changed, a transaction a document: a search meets the old one or the new one, whole.
@@ -65,6 +67,7 @@ class Knowledge:
         names = [source.name for source in sources]
         known = await self._fingerprints(tenant_id, names)
         seen: set[str] = set()
+        room = _Room(limits, names if prune else None)
         for done, source in enumerate(sources, start=1):
             fingerprint = await asyncio.to_thread(self._fingerprint, source, settings)
             if source.name in seen:
@@ -73,7 +76,7 @@ class Knowledge:
                 counts["unchanged"] += 1
             else:
                 try:
-                    counts["passages"] += await self._replace(tenant_id, source, fingerprint, settings)
+                    counts["passages"] += await self._replace(tenant_id, source, fingerprint, settings, room)
                     counts["changed" if source.name in known else "added"] += 1
                 except DocumentRefused as error:
                     refused.append(Refusal(source.name, error.detail))
@@ -159,8 +162,10 @@ class Knowledge:
         made_by = f"{READING}:{settings.tokens}:{settings.overlap}:{self._embedder.name}:"
         return hashlib.sha256(made_by.encode() + source.content).hexdigest()
 
-    async def _replace(self, tenant_id: UUID, source: Source, fingerprint: str, settings: ChunkSettings) -> int:
-        """How many passages it has now."""
+    async def _replace(
+        self, tenant_id: UUID, source: Source, fingerprint: str, settings: ChunkSettings, room: "_Room"
+    ) -> int:
+        """How many passages it has now. Raises DocumentRefused, also for want of room; the old one stays then."""
         extract, chunks, texts = await asyncio.to_thread(self._read, source, settings)
         vectors = await self._embedder.embed(texts)
         questions = await self._embedder.embed(extract.questions)
@@ -171,6 +176,7 @@ class Knowledge:
         async with self._db.scope(tenant_id) as scope:
             await store.lock(scope)
             await store.remove(scope, source.name)
+            await room.check(scope, extract)
             document_id = await store.insert_document(scope, source.name, fingerprint, extract)
             for start in range(0, len(passages), _PASSAGES_AT_ONCE):
                 await store.insert_passages(scope, document_id, passages[start : start + _PASSAGES_AT_ONCE])
@@ -194,6 +200,25 @@ class Knowledge:
             removed += len(names)
             if len(names) < _NAMES_AT_ONCE:
                 return removed
+
+
+class _Room:
+    """What a tenant may still keep. `staying`: names of those that will be there afterwards; None: all stay."""
+
+    def __init__(self, limits: Limits, staying: Sequence[str] | None) -> None:
+        self._limits = limits
+        self._staying = staying
+
+    async def check(self, scope: TenantScope, extract: Extract) -> None:
+        """Raises DocumentRefused for one more than there may be, or larger than what is left."""
+        documents, megabytes = self._limits.documents, self._limits.storage_mb
+        if documents is None and megabytes is None:
+            return
+        held, held_bytes = await store.held(scope, self._staying)
+        if documents is not None and held >= documents:
+            raise DocumentRefused(f"The tenant has its {documents} documents. Remove one, or raise `limits`.")
+        if megabytes is not None and held_bytes + len(extract.text.encode()) > megabytes * 1_000_000:
+            raise DocumentRefused(f"The tenant's documents would have more than {megabytes} MB of text.")
 
 
 def _not_found() -> PassageNotFound:

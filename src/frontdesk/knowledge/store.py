@@ -86,6 +86,18 @@ async def remove(scope: TenantScope, name: str) -> bool:
     return await scope.fetchval(query, scope.tenant_id, name) is not None
 
 
+async def held(scope: TenantScope, names: Sequence[str] | None) -> tuple[int, int]:
+    """(documents, bytes of their text) of the tenant; of those of `names` alone, where there are any."""
+    query = """
+        SELECT count(*) AS documents, coalesce(sum(octet_length(text)), 0) AS bytes
+          FROM documents
+         WHERE tenant_id = $1
+           AND ($2::text[] IS NULL OR name = ANY ($2))
+    """
+    row = await scope.fetchrow(query, scope.tenant_id, names)
+    return row["documents"], row["bytes"]
+
+
 async def insert_document(scope: TenantScope, name: str, fingerprint: str, extract: Extract) -> UUID:
     document_id = new_id()
     query = """

@@ -6,6 +6,7 @@ import msgspec
 
 from frontdesk.core.clock import Clock
 from frontdesk.core.ids import new_id
+from frontdesk.core.limits import Limits
 from frontdesk.llm import tokens
 from frontdesk.llm.ledger import CACHED, CANCELLED, LedgerRow
 from frontdesk.llm.metrics import LLMMetrics
@@ -29,6 +30,7 @@ class Call(msgspec.Struct):
     version: int = 0  # of the tenant's definitions
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    limits: Limits = Limits()  # of which this is what may be spent
     cache_s: float = 0  # how long an answer may be given again to the very same request; 0: not at all
     rows: list[LedgerRow] = []
 

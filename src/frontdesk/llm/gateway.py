@@ -13,8 +13,8 @@ from cachetools import LRUCache
 from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, RateLimited
+from frontdesk.core.limits import Limits
 from frontdesk.llm import tokens
-from frontdesk.llm.allowance import Allowance, Window
 from frontdesk.llm.answers import Answers
 from frontdesk.llm.attempt import Attempt, Call
 from frontdesk.llm.breaker import Breaker, BreakerView
@@ -36,14 +36,21 @@ from frontdesk.llm.types import (
     TextDelta,
     Usage,
 )
+from frontdesk.shared.cache import Cache
+from frontdesk.shared.rates import RateLimiter, Use
 
 __all__ = ["Call", "Gateway", "GatewayLimits"]
+
+# Why a tenant may spend nothing more now; None: it may.
+Afford = Callable[[UUID, Limits], Awaitable[RateLimited | None]]
 
 # Told of an answer while it grows. Plain and quick: it runs between two pieces of the stream.
 Hear = Callable[[TextDelta | Restart], None]
 
 _BACKOFF_S = 0.5  # before the first retry at most; doubled by each
 _MOST_BACKOFF_S = 8.0
+# Windows of the tenant's.
+_REQUESTS, _TOKENS = "llm.requests", "llm.tokens"
 # A vendor that wants a longer pause is left for the next target, if there is one.
 _PATIENCE_S = 2.0
 
@@ -90,6 +97,9 @@ class Gateway:
         limits: GatewayLimits,
         prices: Prices,
         metrics: LLMMetrics,
+        rates: RateLimiter,
+        cache: Cache,
+        afford: Afford,
         own: OwnProviders | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -101,9 +111,9 @@ class Gateway:
         self._metrics = metrics
         self._own = own
         self._sleep = sleep
-        self._requests = Allowance(clock)
-        self._tokens = Allowance(clock)
-        self._answers = Answers(clock)
+        self._rates = rates
+        self._afford = afford
+        self._answers = Answers(cache)
         # Tenants name the models: bounded, however many they try. By the key's owner: one tenant's refused key must not
         # open the breaker of the others.
         self._breakers: LRUCache[tuple[UUID | None, str, str], Breaker] = LRUCache(5000)
@@ -122,8 +132,8 @@ class Gateway:
                 if response is not None:
                     return response
         finally:
-            if walk.tokens is not None:
-                walk.tokens.use(walk.used - walk.reserved)  # instead of what was expected
+            if walk.reserved and walk.used != walk.reserved:  # what was used instead of what was expected
+                await self._rates.correct(call.tenant_id, _TOKENS, "", walk.used - walk.reserved)
         raise walk.failure or self._all_left_alone(call, chain)
 
     def available(self, alias: Alias, *, without: str | None = None) -> Alias:
@@ -132,7 +142,6 @@ class Gateway:
         return msgspec.structs.replace(alias, targets=targets)
 
     def forget(self, tenant_id: UUID) -> None:
-        self._answers.forget(tenant_id)
         forget(self._breakers, tenant_id)
         if self._own is not None:
             self._own.forget(tenant_id)
@@ -150,10 +159,10 @@ class Gateway:
         """Tries of one target. None: it did not answer, and `walk` knows how it failed."""
         is_free = self._prices.is_free(target.provider)
         key = self._answers.key(call.tenant_id, call.version, target, request) if call.cache_s and not is_free else None
-        if key and (known := self._answers.get(key)):
+        if key and (known := await self._answers.get(key)):
             self._metrics.cache.labels(str(call.tenant_id), "hit").inc()
             return self._again(call, target, request, known, walk)
-        if not is_free and not self._allow(call, request, walk):
+        if not is_free and not await self._allow(call, request, walk):
             return None
         await self._prices.load(target.provider, target.model)
         breaker = self._breaker(call.tenant_id, target)
@@ -178,7 +187,7 @@ class Gateway:
             else:
                 if key:
                     self._metrics.cache.labels(str(call.tenant_id), "miss").inc()
-                    self._answers.put(key, response, call.cache_s)
+                    await self._answers.put(key, response, call.cache_s)
                 return response
             if pause_s is None:
                 return None
@@ -250,26 +259,36 @@ class Gateway:
             walk.hear(TextDelta(known.text))
         return known
 
-    def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
-        """Once a call: count it against the tenant's allowance. Where that is used up only what is free may answer."""
+    async def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
+        """Once a call: count it against what the tenant may use. Beyond that only what is free may answer."""
         if walk.is_allowed is None:
-            requests, tokens_ = self._requests.of(call.tenant_id), self._tokens.of(call.tenant_id)
-            expected = tokens.message_tokens(request)
-            limits = (
-                ("requests", requests, 1, call.requests_per_minute),
-                ("tokens", tokens_, expected, call.tokens_per_minute),
-            )
-            walk.is_allowed = True
-            for name, window, amount, per_minute in limits:
-                wait_s = 0.0 if per_minute is None else window.wait_s(amount, per_minute)
-                if wait_s > 0:
-                    self._metrics.limited.labels(str(call.tenant_id), name).inc()
-                    walk.limited(f"This minute's {name} to language models are used up ({per_minute}).", wait_s)
-                    return False
-            requests.use(1)
-            tokens_.use(expected)
-            walk.tokens, walk.reserved = tokens_, expected
+            refused = await self._beyond(call, tokens.message_tokens(request), walk)
+            walk.is_allowed = refused is None
+            if refused is not None:
+                walk.failure = refused
         return walk.is_allowed
+
+    async def _beyond(self, call: Call, expected: int, walk: "_Walk") -> RateLimited | None:
+        if (refused := await self._afford(call.tenant_id, call.limits)) is not None:
+            self._metrics.limited.labels(str(call.tenant_id), "spend").inc()
+            return refused
+        uses = [
+            Use(name, "", most, amount)
+            for name, most, amount in (
+                (_REQUESTS, call.requests_per_minute, 1),
+                (_TOKENS, call.tokens_per_minute, expected),
+            )
+            if most is not None
+        ]
+        if not uses:
+            return None
+        if (beyond := await self._rates.take(call.tenant_id, uses)) is None:
+            walk.reserved = expected if call.tokens_per_minute is not None else 0
+            return None
+        what = beyond.use.name.removeprefix("llm.")
+        self._metrics.limited.labels(str(call.tenant_id), what).inc()
+        detail = f"This minute's {what} to language models are used up ({beyond.use.most})."
+        return RateLimited(detail, retry_after=beyond.wait_s)
 
     def _chain(self, alias: Alias) -> list[Target]:
         """By rank; the equal ones in an order drawn by weight (the largest of u^(1/w) is first w-proportionally)."""
@@ -330,8 +349,7 @@ class _Walk:
         self.hear = hear
         self.is_void = False  # text went out that counts no longer
         self.is_allowed: bool | None = None  # by the tenant's allowance; None: not asked yet
-        self.tokens: Window | None = None  # of the tenant's allowance, once this call is counted
-        self.reserved = 0  # of it until it is known what was used
+        self.reserved = 0  # of the tenant's tokens, until it is known what was used
         self.used = 0
         self.failure: FrontdeskError | None = None
 
@@ -344,10 +362,6 @@ class _Walk:
         # `local` comes last and often can't: what failed before it tells more.
         if self.failure is None or not is_free:
             self.failure = failure
-
-    def limited(self, detail: str, wait_s: float) -> None:
-        self.is_allowed = False
-        self.failure = RateLimited(detail, retry_after=wait_s)
 
 
 def _for(target: Target, alias: Alias, request: LLMRequest) -> LLMRequest:

@@ -4,6 +4,7 @@ import os
 
 from frontdesk.apply import ApplyServices
 from frontdesk.apply.files import PROVIDERS
+from frontdesk.core.limits import Limits
 from frontdesk.server.services import Services
 
 
@@ -15,4 +16,5 @@ def apply_services(services: Services) -> ApplyServices:
         fit=services.supervisor.fit,
         environment=os.environ,
         providers=PROVIDERS | set(services.settings.providers),
+        limits=Limits(**services.settings.limits.model_dump()),
     )

@@ -32,10 +32,11 @@ from frontdesk.server.applying import apply_services
 from frontdesk.server.connections import Connection, allowed
 from frontdesk.server.database import Say
 from frontdesk.server.errors import ErrorRenderer
-from frontdesk.server.health import Health
+from frontdesk.server.health import Check, Health
 from frontdesk.server.middleware import CAREFUL, Surroundings
 from frontdesk.server.providers import LOCAL
 from frontdesk.server.services import Services, built, running
+from frontdesk.shared.redis import RedisAway
 
 log = structlog.get_logger()
 
@@ -216,7 +217,7 @@ def error_renderer(settings: Settings) -> ErrorRenderer:
 def web_application(services: Services) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
-    chat = http.Chat(services.conversations, metrics, errors.failure)
+    chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
     access = Access(Credentials(services.api_keys), directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
@@ -271,9 +272,16 @@ def health_of(services: Services) -> Health:
             raise ShuttingDown("The server is stopping.", retry_after=2)
         return "yes"
 
-    return Health(
-        {"accepting": accepting, "database": database, "embedding": model}, {"providers": providers, "turns": turns}
-    )
+    useful: dict[str, Check] = {"providers": providers, "turns": turns}
+    if (redis := services.shared.redis) is not None:
+
+        async def shared() -> str:
+            if not await redis.look():
+                raise RedisAway("Redis is not reachable: each server counts limits for itself.")
+            return "shared"
+
+        useful["redis"] = shared
+    return Health({"accepting": accepting, "database": database, "embedding": model}, useful)
 
 
 def refresher(services: Services) -> Callable[[], Awaitable[None]]:

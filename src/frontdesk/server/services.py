@@ -29,6 +29,7 @@ from frontdesk.conversations.summaries import Summaries
 from frontdesk.conversations.worker import Worker
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.ids import new_id
+from frontdesk.core.limits import Limits
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
@@ -46,6 +47,8 @@ from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
+from frontdesk.quotas.quotas import Quotas
+from frontdesk.quotas.spending import Spending
 from frontdesk.server import sealing
 from frontdesk.server.database import Say, opened
 from frontdesk.server.directory import TenantDirectory
@@ -53,6 +56,7 @@ from frontdesk.server.folders import tenant_folders
 from frontdesk.server.people import smtp_server
 from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, TenantProviders, build_providers
 from frontdesk.server.purging import Purging
+from frontdesk.server.sharing import Shared, shared
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load as load_lexicons
@@ -115,6 +119,8 @@ class Services:
     summaries: ConsumerLoop
     leaving: Leaving
     purging: Purging
+    shared: Shared
+    quotas: Quotas
 
 
 @asynccontextmanager
@@ -125,7 +131,15 @@ async def built(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIte
     """
     folders = tenant_folders(settings)
     async with _grounds(settings, say, alone=alone) as grounds:
-        yield _joined(settings, folders, grounds)
+        services = _joined(settings, folders, grounds)
+        redis = services.shared.redis
+        try:
+            if redis is not None and not await redis.look():
+                say("warning: Redis is not reachable: limits count in this process alone until it is.")
+            yield services
+        finally:
+            if redis is not None:
+                await redis.close()
 
 
 @asynccontextmanager
@@ -144,6 +158,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         "leaving": services.leaving.run,
         "mail": services.mail.run,
     }
+    if services.shared.redis is not None:
+        parts["redis"] = services.shared.redis.run
     if services.embedded is not None:
         parts["purging"] = services.purging.run
         parts["embedded"] = services.embedded.keep_running
@@ -213,22 +229,24 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     metrics = Metrics(registry)
     people_metrics = IdentityMetrics(registry)
 
+    sharing = shared(settings, cipher, clock, registry)
     providers = build_providers(settings, grounds.http, embedder, clock)
     secrets = TenantSecrets(database, cipher)
     own = TenantProviders(settings, grounds.http, secrets.named)
-    gateway = _gateway(settings, providers, own, clock, registry)
+    events = PostgresLog(database, cipher)
+    spending = Spending(database, clock, events.append)
+    gateway = _gateway(settings, providers, own, clock, registry, sharing, spending)
     knowledge = Knowledge(database, embedder)
     templates = Templates()
     toolbox = _toolbox(database, secrets, knowledge, folders, templates, grounds.outbound, clock, registry)
     prompts = Prompts(metrics)
-    definitions = DefinitionsCache(database, metrics)
+    definitions = DefinitionsCache(database, metrics, Limits(**settings.limits.model_dump()))
     runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
     supervisor = Supervisor(database, embedder, gateway, grounds.guard, grounds.languages, clock, metrics)
 
     sealed = Sealed(cipher)
     store = ConversationStore(database, sealed)
     live = Live()
-    events = PostgresLog(database, cipher)
     wakeups = Wakeups(database, notify=embedded is None)
     answering = Answering(database, store, definitions, supervisor, runner, clock)
     turns = settings.turns
@@ -244,7 +262,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     )  # fmt: skip
     retention = settings.retention
     purging = Purging(embedded, settings.data)
-    forget = (definitions.forget, supervisor.forget, gateway.forget, prompts.forget, toolbox.forget)
+    forget = (definitions.forget, supervisor.forget, gateway.forget, spending.forget, prompts.forget, toolbox.forget)
     return Services(
         settings=settings,
         worker_id=worker_id,
@@ -287,8 +305,10 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
         ),
-        leaving=Leaving(database, forget, purging.mark),
+        leaving=Leaving(database, forget, sharing.forget, purging.mark),
         purging=purging,
+        shared=sharing,
+        quotas=Quotas(sharing.limits, worker.turns_of, registry),
     )
 
 
@@ -318,7 +338,13 @@ def _read_languages() -> tuple[Guard, Languages]:
 
 
 def _gateway(
-    settings: Settings, providers: Providers, own: TenantProviders, clock: SystemClock, registry: CollectorRegistry
+    settings: Settings,
+    providers: Providers,
+    own: TenantProviders,
+    clock: SystemClock,
+    registry: CollectorRegistry,
+    sharing: Shared,
+    spending: Spending,
 ) -> Gateway:
     limits = GatewayLimits(
         deadline_s=settings.gateway.deadline_s,
@@ -327,7 +353,10 @@ def _gateway(
         breaker_open_s=settings.gateway.breaker_open_s,
     )
     prices = Prices(PRICE_NAMES, free=[LOCAL])
-    return Gateway(providers.by_name, clock, limits, prices, LLMMetrics(registry), own)
+    return Gateway(
+        providers.by_name, clock, limits, prices, LLMMetrics(registry), sharing.limits, sharing.cache,
+        spending.refusal, own,
+    )  # fmt: skip
 
 
 def _toolbox(

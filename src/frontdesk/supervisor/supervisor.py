@@ -203,6 +203,7 @@ class Supervisor:
             version=tenant.version,
             requests_per_minute=tenant.settings.requests_per_minute,
             tokens_per_minute=tenant.settings.tokens_per_minute,
+            limits=tenant.settings.limits,
             cache_s=tenant.settings.cache_answers_s,
             rows=rows,
         )

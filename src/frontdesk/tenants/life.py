@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -10,7 +11,7 @@ import structlog
 
 from frontdesk import audit
 from frontdesk.audit import Actor
-from frontdesk.core.errors import Conflict, DatabaseUnavailable, TenantNotFound
+from frontdesk.core.errors import Conflict, DatabaseUnavailable, TenantNotFound, Unavailable
 from frontdesk.db import Database, TenantScope
 from frontdesk.tenants import store
 from frontdesk.tenants.store import State, TenantRow
@@ -128,10 +129,20 @@ async def _portion(db: Database, tenant_id: UUID, table: str, block: int, most: 
 class Leaving:
     """Ends what was begun: every server looks for tenants that are being deleted, and forgets what it knew of them."""
 
-    def __init__(self, db: Database, forget: Sequence[Callable[[UUID], None]], mark_purge: Callable[[], None]) -> None:
-        """`forget`: the process's caches. `mark_purge` is called before and after rows go: their bytes stay behind."""
+    def __init__(
+        self,
+        db: Database,
+        forget: Sequence[Callable[[UUID], None]],
+        forget_shared: Callable[[UUID], Awaitable[None]],
+        mark_purge: Callable[[], None],
+    ) -> None:
+        """`forget`: the process's caches. `forget_shared`: what servers share beside the database.
+
+        `mark_purge` is called before and after rows go: their bytes stay behind.
+        """
         self._db = db
         self._forget = forget
+        self._forget_shared = forget_shared
         self._mark_purge = mark_purge
         self._forgotten: set[tuple[UUID, State]] = set()
 
@@ -147,11 +158,14 @@ class Leaving:
     async def look(self) -> None:
         """Once, at all that are on their way out."""
         leaving = await store.leaving(self._db)
+        self._forgotten &= {(tenant_id, state) for tenant_id, state, _ in leaving}
         for tenant_id, state, _ in leaving:
             if (tenant_id, state) not in self._forgotten:
                 for forget in self._forget:
                     forget(tenant_id)
-        self._forgotten = {(tenant_id, state) for tenant_id, state, _ in leaving}
+                with suppress(Unavailable):  # then with the next look
+                    await self._forget_shared(tenant_id)
+                    self._forgotten.add((tenant_id, state))
         for tenant_id, state, since_s in leaving:
             if state is State.DELETING:
                 self._mark_purge()

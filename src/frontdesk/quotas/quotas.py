@@ -1,0 +1,72 @@
+"""The door: whether one more message is taken."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter
+
+from frontdesk.core.errors import RateLimited
+from frontdesk.core.limits import Limits
+from frontdesk.shared.rates import RateLimiter, Use
+
+# Nobody knows when a turn ends: who asks again then asks a turn that took its time.
+TURN_RETRY_S = 2.0
+
+_WHOSE = {
+    "tenant": "This organisation takes",
+    "key": "This API key may send",
+    "contact": "One user may send",
+    "address": "One address may send",
+}
+
+
+class Quotas:
+    """Counts messages by tenant, key, contact and address."""
+
+    def __init__(self, rates: RateLimiter, turns_of: Callable[[UUID], int], registry: CollectorRegistry) -> None:
+        """`turns_of`: how many turns of a tenant run in this process."""
+        self._rates = rates
+        self._turns_of = turns_of
+        self._refused = Counter(
+            "frontdesk_messages_refused", "Messages beyond a limit, by whose", ("tenant", "limit"), registry=registry
+        )
+
+    async def admit(
+        self, tenant_id: UUID, slug: str, limits: Limits, key_id: str | None, contact: str, address: str | None
+    ) -> None:
+        """Once for each message. `address` is None for this machine's own programs, which are no contacts.
+
+        Raises RateLimited, which says which limit it was; a refused message counts for nobody.
+        """
+        if limits.concurrent_turns is not None and self._turns_of(tenant_id) >= limits.concurrent_turns:
+            self._refused.labels(slug, "turns").inc()
+            detail = (
+                f"This organisation answers {limits.concurrent_turns} messages at once, and so many are being answered."
+            )
+            raise RateLimited(detail, retry_after=TURN_RETRY_S)
+        uses = []
+        if address is not None and (most := limits.address_messages_per_minute) is not None:
+            uses.append(Use("address", network_of(address), most))
+        if (most := limits.contact_messages_per_minute) is not None:
+            uses.append(Use("contact", contact, most))
+        if key_id is not None and (most := limits.key_messages_per_minute) is not None:
+            uses.append(Use("key", key_id, most))
+        if (most := limits.messages_per_minute) is not None:
+            uses.append(Use("tenant", "", most))
+        if uses and (refused := await self._rates.take(tenant_id, uses)) is not None:
+            name = refused.use.name
+            self._refused.labels(slug, name).inc()
+            detail = f"{_WHOSE[name]} {refused.use.most} messages a minute. Send this one again later."
+            raise RateLimited(detail, retry_after=refused.wait_s)
+
+
+@lru_cache(4096)
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, all of which one household has."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((int(parsed) >> 64 << 64, 64))) if isinstance(parsed, IPv6Address) else address
