@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
 from frontdesk.channels.addresses import Clients, Network
 from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
+from frontdesk.channels.audit import AuditActorOut, AuditEntryOut, AuditPage
 from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
 from frontdesk.channels.openapi import answers, components, failures
@@ -71,8 +72,9 @@ SECURITY = {
 }
 
 FORMS = (
-    AcceptedOut, Answer, ApiKeyOut, ApiKeyPage, ConversationOut, Excerpt, ExplanationOut, JudgementOut, NewApiKeyOut,
-    PageOut, SessionOut, SessionPage, SessionWithHistory, Alive, Component, NotReady, Ready,
+    AcceptedOut, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, ConversationOut, Excerpt,
+    ExplanationOut, JudgementOut, NewApiKeyOut, PageOut, SessionOut, SessionPage, SessionWithHistory,
+    Alive, Component, NotReady, Ready,
 )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
-from frontdesk.channels import api_keys, feedback, http, page
+from frontdesk.audit.reading import AuditLog
+from frontdesk.channels import api_keys, audit, feedback, http, page
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -236,6 +237,7 @@ def web_application(services: Services) -> ASGIApp:
         http.build_short_router(chat, access),
         feedback.build_router(services.feedback, access),
         api_keys.build_router(services.api_keys, access),
+        audit.build_router(AuditLog(services.database), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(
