@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test coverage check figures format lock clean crash fuzz pictures likeness
+.PHONY: help serve test coverage check figures format lock clean crash fuzz pictures likeness privacy-model
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ bench-%: $(VENV)/.dev ## measure speed: make bench-turn [OUT=file.json]
 
 likeness: $(VENV)/.dev ## learn the guard's model anew, after its phrases changed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PYTHON) -m frontdesk.supervisor.likeness_fitting
+
+privacy-model: $(VENV)/.dev ## learn anew how names and addresses are told: make privacy-model [DATA=dir]
+	OMP_NUM_THREADS=1 $(PYTHON) -m frontdesk.privacy.fitting $(DATA)
 
 lock: $(UV) ## renew the locked versions (hashes, no addresses)
 	$(UV) pip compile pyproject.toml --extra model --group build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements.lock

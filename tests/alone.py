@@ -9,15 +9,18 @@ from frontdesk.core.clock import Clock
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.llm.gateway import Afford
+from frontdesk.llm.screen import Screen
 from frontdesk.shared.cache import Cache, MemoryCache
 from frontdesk.shared.metrics import SharedMetrics
 from frontdesk.shared.rates import MemoryRateLimiter, RateLimiter
+from tests.screens import screen
 
 
 class Alone(TypedDict):
     rates: RateLimiter
     cache: Cache
     afford: Afford
+    screen: Screen
 
 
 def alone(clock: Clock) -> Alone:
@@ -25,4 +28,4 @@ def alone(clock: Clock) -> Alone:
         return None
 
     cache = MemoryCache(clock, SharedMetrics(CollectorRegistry()))
-    return {"rates": MemoryRateLimiter(clock), "cache": cache, "afford": always}
+    return {"rates": MemoryRateLimiter(clock), "cache": cache, "afford": always, "screen": screen()}

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from tests.conftest import HANG_S
 from tests.llm.conftest import MovableClock
+from tests.screens import screen
 from tests.vendors import Reply, ToolUse, Use, Vendor, VendorRequest
 
 from frontdesk.core.errors import RateLimited
@@ -98,7 +99,7 @@ class Desk:
         self.refusal: RateLimited | None = None
         self.gateway = Gateway(
             self.providers, clock, GatewayLimits(), prices, LLMMetrics(self.registry), MemoryRateLimiter(clock),
-            MemoryCache(clock, SharedMetrics(self.registry)), self._afford, sleep=self._sleep,
+            MemoryCache(clock, SharedMetrics(self.registry)), self._afford, screen(), sleep=self._sleep,
         )  # fmt: skip
 
     async def _afford(self, _tenant_id: UUID, _limits: Limits) -> RateLimited | None:

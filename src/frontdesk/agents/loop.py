@@ -164,6 +164,7 @@ class Loop:
             tokens_per_minute=tenant.settings.tokens_per_minute,
             limits=tenant.settings.limits,
             cache_s=tenant.settings.cache_answers_s,
+            hides=tenant.settings.privacy.kept_from_providers(),
             rows=self.rows,
         )
 

@@ -12,6 +12,7 @@ from frontdesk.knowledge.models import Citation
 from frontdesk.llm.types import Alias as Alias
 from frontdesk.llm.types import PendingCall
 from frontdesk.llm.types import Target as Target
+from frontdesk.privacy.policy import PrivacySettings
 from frontdesk.tools.types import Need, ToolDefinition
 
 
@@ -88,6 +89,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     chunk_overlap: int = 40
     min_score: float = 0.25
     retention: RetentionSettings = RetentionSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
 
 class Tenant(msgspec.Struct, frozen=True):

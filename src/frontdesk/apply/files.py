@@ -37,6 +37,7 @@ from frontdesk.core.expressions import BadExpression, compiled
 from frontdesk.core.limits import Limits
 from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Source
+from frontdesk.privacy.policy import PrivacySettings
 from frontdesk.tools.types import ToolDefinition
 
 LOCAL = "local"  # the one that has no key
@@ -215,7 +216,7 @@ class _Reader:
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
         words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
         values: dict[str, Any] = form.model_dump(
-            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in", "limits"}
+            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in", "limits", "privacy"}
         )
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return TenantSettings(
@@ -225,6 +226,7 @@ class _Reader:
             limits=Limits(**form.limits.model_dump()),
             widget=WidgetSettings(tuple(form.widget.origins)),
             sign_in=msgspec.convert(form.sign_in.model_dump(), SignInSettings),
+            privacy=msgspec.convert(form.privacy.model_dump(), PrivacySettings),
         )
 
     def _aliases(self, form: LLMForm, at: Located, secrets: Collection[str] | None) -> dict[str, Alias]:

@@ -3,7 +3,10 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal  # JSON Schemas are untyped JSON
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, field_validator
+
+from frontdesk.privacy.models import Entity
+from frontdesk.privacy.policy import IDENTIFYING
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 # What a browser sends as Origin: no path, no slash at the end, the usual port left out.
@@ -31,6 +34,13 @@ class WidgetForm(Form):
 
 class SecretForm(Form):
     env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+
+
+class PrivacyForm(Form):
+    """`redact` replaces what `entities` names by placeholders; `pass` leaves texts as they are."""
+
+    providers: Literal["redact", "pass"] = "redact"
+    entities: Annotated[list[Annotated[Entity, Strict(False)]], Field(max_length=len(Entity))] = list(IDENTIFYING)
 
 
 class RetentionForm(Form):
@@ -121,6 +131,7 @@ class TenantForm(Form):
     chunk_overlap: Annotated[int, Field(ge=0, le=128)] = 40
     min_score: Annotated[float, Field(ge=-1, le=1)] = 0.25
     retention: RetentionForm = RetentionForm()
+    privacy: PrivacyForm = PrivacyForm()
     secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")], SecretForm] = {}
 
 

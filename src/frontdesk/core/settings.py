@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = Field(None, description="also read from GEMINI_API_KEY")
     gemini_base_url: str | None = Field(None, description="also read from GEMINI_BASE_URL")
     providers: dict[str, ProviderSettings] = Field({}, description="further providers by name")
+    trusted_providers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="providers in your own house, by name: they get texts with personal data; `local` always does"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins of pages that may call the API, in the environment separated by commas"
     )

@@ -12,6 +12,7 @@ from frontdesk.llm.ledger import CACHED, CANCELLED, LedgerRow
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
 from frontdesk.llm.types import Alias, LLMRequest, ProviderFailure, ProviderTimeout, Target, Usage
+from frontdesk.privacy.models import Entity
 
 # The ledger's columns are 32 bits wide, and a vendor's figures are a vendor's.
 _MOST_TOKENS = 2**31 - 1
@@ -32,6 +33,7 @@ class Call(msgspec.Struct):
     tokens_per_minute: int | None = None
     limits: Limits = Limits()  # of which this is what may be spent
     cache_s: float = 0  # how long an answer may be given again to the very same request; 0: not at all
+    hides: frozenset[Entity] = frozenset()  # what of the texts providers that are not trusted must not read
     rows: list[LedgerRow] = []
 
 

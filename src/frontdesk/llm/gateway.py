@@ -21,11 +21,14 @@ from frontdesk.llm.breaker import Breaker, BreakerView
 from frontdesk.llm.ledger import CACHED, ERROR, OK, outcome_of
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
+from frontdesk.llm.screen import Screen
 from frontdesk.llm.types import (
     Alias,
+    Hear,
     LLMRequest,
     LLMResponse,
     NoProvider,
+    NotSent,
     Provider,
     ProviderAuthFailed,
     ProviderFailure,
@@ -44,8 +47,6 @@ __all__ = ["Call", "Gateway", "GatewayLimits"]
 # Why a tenant may spend nothing more now; None: it may.
 Afford = Callable[[UUID, Limits], Awaitable[RateLimited | None]]
 
-# Told of an answer while it grows. Plain and quick: it runs between two pieces of the stream.
-Hear = Callable[[TextDelta | Restart], None]
 
 _BACKOFF_S = 0.5  # before the first retry at most; doubled by each
 _MOST_BACKOFF_S = 8.0
@@ -88,6 +89,9 @@ class Gateway:
     is called. An attempt may take half of what is left of the deadline; the last one, and every stream of the last
     target, all of it. A switch before the first text is silent; after it, `Restart` says that everything so far is
     void. Nothing is ever made up: when nobody answers, the most telling failure is raised.
+
+    To a provider that is not trusted with a tenant's personal data goes a request with placeholders, and its answer
+    comes back with the values. When what is personal can't be told, that provider is not called.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Gateway:
         rates: RateLimiter,
         cache: Cache,
         afford: Afford,
+        screen: Screen,
         own: OwnProviders | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -109,6 +114,7 @@ class Gateway:
         self._limits = limits
         self._prices = prices
         self._metrics = metrics
+        self._screen = screen
         self._own = own
         self._sleep = sleep
         self._rates = rates
@@ -125,12 +131,19 @@ class Gateway:
         """
         walk = _Walk(self._clock.monotonic() + (call.alias.deadline_s or self._limits.deadline_s), hear)
         chain = self._chain(call.alias)
+        screened = self._screen.of(call.hides, request, hear)
         try:
             for place, target in enumerate(chain):
-                asked = _for(target, call.alias, request)
+                try:
+                    view = await screened.for_provider(target.provider)
+                except NotSent as failure:
+                    walk.failed(failure, is_free=False)
+                    continue
+                walk.hear = view.hear
+                asked = _for(target, call.alias, view.request)
                 response = await self._at_target(call, target, asked, walk, is_last=place == len(chain) - 1)
                 if response is not None:
-                    return response
+                    return view.restored(response)
         finally:
             if walk.reserved and walk.used != walk.reserved:  # what was used instead of what was expected
                 await self._rates.correct(call.tenant_id, _TOKENS, "", walk.used - walk.reserved)

@@ -1,6 +1,6 @@
 """One request and one response for every provider, and the errors that a provider may end with."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol  # tool arguments and JSON Schemas are untyped wire data
@@ -134,6 +134,10 @@ class Restart(msgspec.Struct, frozen=True):
     """Drop the deltas so far: another target begins anew."""
 
 
+# Told of an answer while it grows. Plain and quick: it runs between two pieces of the stream.
+Hear = Callable[[TextDelta | Restart], None]
+
+
 class Target(msgspec.Struct, frozen=True):
     """One provider+model of a chain. Targets with the same `rank` are equal and share the load by `weight`."""
 
@@ -236,6 +240,14 @@ class ContextTooLong(ProviderBadRequest):
 
 class ContentFiltered(ProviderFailure):
     error_code = "PROVIDER_CONTENT_FILTERED"
+    trips = False
+
+
+class NotSent(ProviderFailure):
+    """Personal data could not be told from the rest: the text did not leave the house. Another target may be in it."""
+
+    error_code = "PRIVACY_CHECK_FAILED"
+    status = 503
     trips = False
 
 

@@ -47,6 +47,9 @@ from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
+from frontdesk.llm.screen import Screen
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.tagger import Tagger
 from frontdesk.quotas.quotas import Quotas
 from frontdesk.quotas.spending import Spending
 from frontdesk.server import sealing
@@ -235,7 +238,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     own = TenantProviders(settings, grounds.http, secrets.named)
     events = PostgresLog(database, cipher)
     spending = Spending(database, clock, events.append)
-    gateway = _gateway(settings, providers, own, clock, registry, sharing, spending)
+    screen = Screen(Detector(Tagger.load()), {LOCAL, *settings.trusted_providers})
+    gateway = _gateway(settings, providers, own, screen, clock, registry, sharing, spending)
     knowledge = Knowledge(database, embedder)
     templates = Templates()
     toolbox = _toolbox(database, secrets, knowledge, folders, templates, grounds.outbound, clock, registry)
@@ -341,6 +345,7 @@ def _gateway(
     settings: Settings,
     providers: Providers,
     own: TenantProviders,
+    screen: Screen,
     clock: SystemClock,
     registry: CollectorRegistry,
     sharing: Shared,
@@ -355,7 +360,7 @@ def _gateway(
     prices = Prices(PRICE_NAMES, free=[LOCAL])
     return Gateway(
         providers.by_name, clock, limits, prices, LLMMetrics(registry), sharing.limits, sharing.cache,
-        spending.refusal, own,
+        spending.refusal, screen, own,
     )  # fmt: skip
 
 

@@ -1,0 +1,164 @@
+"""What a provider may read: requests without personal data, and its answers with it again.
+
+It fails closed: where what is personal can't be told, the provider is not called.
+"""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from frontdesk.core import json
+from frontdesk.llm.types import Hear, LLMRequest, LLMResponse, Message, NotSent, Restart, Role, TextDelta
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.models import Entity
+from frontdesk.privacy.redactor import Redaction, Restoring, Text
+
+log = structlog.get_logger()
+
+# Told to the model where something was hidden, behind what is said of the moment: the instructions stay as they are, so
+# that providers' caches of them hold.
+NOTE = (
+    "Values in capitals and brackets, such as [EMAIL_1] or [PERSON_2], stand for real values that are kept from you. "
+    "Use them like the values: in answers and in arguments of tools, written exactly so."
+)
+
+
+# More than so many characters not read before are read in a thread: a few milliseconds on the loop are all it may take.
+_ON_THE_LOOP = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A request as one provider sees it, and the way back."""
+
+    request: LLMRequest
+    hear: Hear | None
+    redaction: Redaction | None  # None: it sees everything
+
+    def restored(self, response: LLMResponse) -> LLMResponse:
+        """The answer with its values; what the stream still held back is told."""
+        if self.redaction is None:
+            return response
+        if isinstance(self.hear, Listener):
+            self.hear.end()
+        return restored(self.redaction, self.request, response)
+
+
+class Screen:
+    """One for all calls. `trusted` providers are in the house: they get texts as they are."""
+
+    def __init__(self, detector: Detector, trusted: Collection[str]) -> None:
+        self._detector = detector
+        self._trusted = frozenset(trusted)
+
+    def of(self, hides: frozenset[Entity], request: LLMRequest, hear: Hear | None) -> "Screened":
+        """For one call: `hides` is what the tenant's policy keeps from providers."""
+        return Screened(self._detector, self._trusted, hides, View(request, hear, None))
+
+
+class Screened:
+    """The views of one call. The request is searched at most once; not at all when trusted providers alone get it."""
+
+    def __init__(self, detector: Detector, trusted: frozenset[str], hides: frozenset[Entity], whole: View) -> None:
+        self._detector = detector
+        self._trusted = trusted
+        self._hides = hides
+        self._whole = whole
+        self._hidden: View | None = None
+
+    async def for_provider(self, name: str) -> View:
+        """Raises NotSent."""
+        if not self._hides or name in self._trusted:
+            return self._whole
+        if self._hidden is None:
+            try:
+                self._hidden = await self._hide()
+            except Exception as error:  # an edge: whatever is wrong with the search, the text does not leave
+                log.error("privacy.failed", provider=name, error=type(error).__name__)
+                raise NotSent("Personal data could not be looked for, so nothing was sent.", provider=name) from error
+        return self._hidden
+
+    async def _hide(self) -> View:
+        request, hear = self._whole.request, self._whole.hear
+        redaction = Redaction(self._detector, self._hides)
+        if self._detector.unread(message.text for message in request.messages) > _ON_THE_LOOP:
+            request = await asyncio.to_thread(hidden, redaction, request)
+        else:
+            request = hidden(redaction, request)
+        if redaction.is_empty:
+            return self._whole
+        return View(request, None if hear is None else Listener(redaction, hear), redaction)
+
+
+def hidden(redaction: Redaction, request: LLMRequest) -> LLMRequest:
+    """The request as a provider may read it. Raises what the detection raises.
+
+    The system's first message is the tenant's own instructions: it goes as it is, and so do images. Its later ones are
+    ours, and quote what others said as JSON.
+    """
+    first = request.messages[0] if request.messages else None
+    texts: list[Text] = []
+    for message in request.messages:
+        holds_json = message.role is Role.TOOL or (message.role is Role.SYSTEM and message is not first)
+        texts.append(Text(message.text, holds_json, is_ours=message.role is Role.SYSTEM))
+    calls = [Text(json.dumps_text(call.arguments), True) for message in request.messages for call in message.tool_calls]
+    shown = redaction.hide([*texts, *calls])
+    if redaction.is_empty:
+        return request
+    messages = [_with(redaction, message, text) for message, text in zip(request.messages, shown, strict=False)]
+    place = max((at for at, message in enumerate(messages) if message.role is Role.SYSTEM), default=None)
+    if place is None:
+        messages.insert(0, Message(Role.SYSTEM, NOTE))
+    else:
+        messages[place] = msgspec.structs.replace(messages[place], text=f"{messages[place].text}\n\n{NOTE}")
+    return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+def restored(redaction: Redaction, request: LLMRequest, response: LLMResponse) -> LLMResponse:
+    """The answer with the values in its text and in the arguments of its calls."""
+    if redaction.is_empty:
+        return response
+    text = (
+        redaction.restored(response.text) if request.output_schema is None else redaction.restored_json(response.text)
+    )
+    calls = tuple(
+        msgspec.structs.replace(
+            call, arguments=redaction.restored_value(call.arguments), raw=redaction.restored_json(call.raw)
+        )
+        for call in response.tool_calls
+    )
+    return msgspec.structs.replace(response, text=text, tool_calls=calls)
+
+
+class Listener:
+    """Hears a stream with placeholders and passes it on with values."""
+
+    def __init__(self, redaction: Redaction, hear: Hear) -> None:
+        self._hear = hear
+        self._restoring = Restoring(redaction, lambda text: hear(TextDelta(text)))
+
+    def __call__(self, delta: TextDelta | Restart) -> None:
+        if isinstance(delta, TextDelta):
+            self._restoring.feed(delta.text)
+        else:
+            self._restoring.begin_anew()
+            self._hear(delta)
+
+    def end(self) -> None:
+        self._restoring.end()
+
+
+def _with(redaction: Redaction, message: Message, text: str) -> Message:
+    """The message with `text` in place of its own, and the arguments of its calls without the values."""
+    if message.role is Role.TOOL and text != message.text:
+        with suppress(ValueError):  # of a result that is no JSON, the text is taken as it is
+            text = json.dumps_text(redaction.hidden_value(json.loads(message.text)))
+    calls = tuple(
+        msgspec.structs.replace(call, arguments=redaction.hidden_value(call.arguments), raw="")
+        for call in message.tool_calls
+    )
+    return msgspec.structs.replace(message, text=text, tool_calls=calls)
