@@ -1,4 +1,4 @@
-"""Credentials of every kind for a running server: as they are given out, without its knowing that a test asks."""
+"""Credentials of every kind for a running server, given out as they are elsewhere."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +26,19 @@ async def database_of(data: Path, environment: Mapping[str, str]) -> AsyncIterat
         yield database
     finally:
         await database.close()
+
+
+def bearing(credential: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {credential}"}
+
+
+async def key_of_everything(data: Path, environment: Mapping[str, str]) -> str:
+    """An API key of the server's first tenant: its example, or the first of its folder of tenants."""
+    tenant = environment.get("FRONTDESK_EXAMPLE", "clinic")
+    if not tenant:
+        tenant = min(Path(environment["FRONTDESK_TENANTS"]).glob("*/tenant.yaml")).parent.name
+    async with database_of(data, environment) as database:
+        return await api_key(database, tenant)
 
 
 async def api_key(database: Database, tenant: str, *scopes: str) -> str:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.conftest import HANG_S
+from tests.identities import api_key, bearing, database_of, key_of_everything
 
 # Tests write faster than any contact.
 UNHURRIED = {f"FRONTDESK_LIMITS__{name}MESSAGES_PER_MINUTE": "1000000" for name in ("", "KEY_", "CONTACT_", "ADDRESS_")}
@@ -32,14 +33,25 @@ class ServerSentEvent:
 
 @dataclass
 class Served:
-    """A running server. `kill` is kill -9; `stop` is SIGTERM and a clean end."""
+    """A running server. `kill` is kill -9; `stop` is SIGTERM and a clean end.
+
+    `key`: an API key of its first tenant, the clinic as a rule, that may all that a key can.
+    """
 
     url: str
     data: Path
     process: asyncio.subprocess.Process
     said: list[str]
-    client: httpx.AsyncClient
+    environment: Mapping[str, str]
+    key: str
+    client: httpx.AsyncClient  # with the key
+    nobody: httpx.AsyncClient  # without
     reading: "asyncio.Task[None]" = field(repr=False)
+
+    async def bearing_key(self, tenant: str, *scopes: str) -> dict[str, str]:
+        """The header with a new API key of the tenant; without scopes it may all that a key can."""
+        async with database_of(self.data, self.environment) as database:
+            return bearing(await api_key(database, tenant, *scopes))
 
     async def chat(self, message: str, session_id: str | None = None, user: str = "ann", **more: Any) -> dict[str, Any]:
         response = await self.post_chat(message, session_id, user, **more)
@@ -145,7 +157,7 @@ async def serving(data: Path, environment: Mapping[str, str] | None = None, port
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "frontdesk", "serve", "--port", str(port), "--data", str(data),
-        env=clean | {"FRONTDESK_DEVELOPER": "true"} | UNHURRIED | dict(environment or {}),
+        env=clean | UNHURRIED | dict(environment or {}),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -168,8 +180,13 @@ async def serving(data: Path, environment: Mapping[str, str] | None = None, port
                 url = await ready
         except TimeoutError as error:
             raise RuntimeError("the server was not ready in time:\n" + "\n".join(said)) from error
-        async with httpx.AsyncClient(base_url=url, timeout=HANG_S, limits=httpx.Limits(max_connections=200)) as client:
-            served = Served(url, data, process, said, client, reading)
+        key = await key_of_everything(data, environment or {})
+        limits = httpx.Limits(max_connections=200)
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=HANG_S, limits=limits, headers=bearing(key)) as client,
+            httpx.AsyncClient(base_url=url, timeout=HANG_S, limits=limits) as nobody,
+        ):
+            served = Served(url, data, process, said, environment or {}, key, client, nobody, reading)
             yield served
             await served.stop()
     finally:

@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Response, expect
 from scripted_desk import ScriptedDesk, message
 from tests.browser.test_page_served import ask
+from tests.identities import bearing
 from tests.served import Served
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -19,12 +20,19 @@ def said(method: str, words: str = "") -> Callable[[Response], bool]:
     return lambda response: response.request.method == method and words in (response.request.post_data or "")
 
 
+@pytest.fixture
+async def staff(context: BrowserContext, served: Served) -> None:
+    """Whoever may read conversations is shown the way to the explanation of an answer."""
+    await context.set_extra_http_headers(bearing(served.key))
+
+
 async def explained(served: Served, address: str | None) -> dict[str, object]:
     found = re.fullmatch(r"/t/clinic/messages/([0-9a-f-]{36})/explanation", address or "")
     assert found, address
     return dict((await served.client.get(f"/api/clinic/messages/{found[1]}/explanation")).json())
 
 
+@pytest.mark.usefixtures("staff")
 async def test_a_thumb_is_kept_remembered_changed_and_taken_back(page: Page, served: Served) -> None:
     await page.goto(served.url)
     answer = await ask(page, "Where can I park?")
@@ -50,6 +58,7 @@ async def test_a_thumb_is_kept_remembered_changed_and_taken_back(page: Page, ser
     assert (await explained(served, address))["feedback"] == []
 
 
+@pytest.mark.usefixtures("staff")
 async def test_the_page_of_a_decision_shows_its_stages_and_takes_a_verdict_by_keyboard(
     page: Page, served: Served, complaints: list[str]
 ) -> None:
@@ -76,6 +85,7 @@ async def test_the_page_of_a_decision_shows_its_stages_and_takes_a_verdict_by_ke
     assert complaints == []
 
 
+@pytest.mark.usefixtures("staff")
 async def test_a_decision_that_nobody_knows_is_said_so(page: Page, served: Served) -> None:
     await page.goto(f"{served.url}/t/clinic/messages/0198c0de-0000-7000-8000-00000000dead/explanation")
     await expect(page.get_by_role("heading", name="No explanation")).to_be_visible()
@@ -83,6 +93,7 @@ async def test_a_decision_that_nobody_knows_is_said_so(page: Page, served: Serve
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("staff")
 async def test_the_page_of_a_decision_can_be_read_in_both_themes(
     context: BrowserContext, page: Page, served: Served, scheme: str
 ) -> None:

@@ -20,7 +20,7 @@ def console() -> tuple[Console, io.StringIO]:
 
 async def told(served: Served, message_id: str, **options: object) -> tuple[int, str]:
     screen, out = console()
-    code = await explain(served.url, "clinic", UUID(message_id), screen, **options)  # type: ignore[arg-type]
+    code = await explain(served.url, "clinic", UUID(message_id), screen, key=served.key, **options)  # type: ignore[arg-type]
     return code, out.getvalue()
 
 
@@ -106,7 +106,7 @@ class Typing(Console):
 async def test_why_in_a_chat_explains_the_last_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     terminal = Typing("/why", "Where can I park?", "/why", "/quit")
-    assert await chat(served.url, "clinic", "ann", terminal) == 0
+    assert await chat(served.url, "clinic", "ann", terminal, key=served.key) == 0
     before, _, after = terminal.out.getvalue().partition("Nothing has been answered yet.")
     assert "decided" not in before
     assert "decided: like the examples of general_info" in after

@@ -25,6 +25,7 @@ FILES = {
 slug: desk
 name: Note Desk
 default_agent: clerk
+anonymous_chat: true
 requests_per_minute: 100000
 http_allow: [127.0.0.1]
 emergency:

@@ -78,7 +78,7 @@ async def test_while_a_provider_is_away_for_long_it_is_hardly_asked_and_turns_en
             failed = await say(served, "note one", str(uuid.uuid4()))
             assert failed.json()["error_code"].startswith("PROVIDER_")
         assert line.calls - asked < 10  # until the breaker opens
-        health = (await served.client.get("/health/detailed")).json()
+        health = (await served.nobody.get("/health/detailed")).json()
         assert [breaker["state"] for breaker in health["providers"]["detail"]["breakers"]] == ["open"]
         assert (await served.client.get("/health/ready")).status_code == 200
 

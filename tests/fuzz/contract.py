@@ -7,11 +7,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.identities import api_key, database_of
 from tests.served import Served
+
+from frontdesk.identity.permissions import SCOPES, Permission
 
 # What a schema can't say, and so may be refused: a context nested too deep or with a NUL character somewhere, a session
 # that was cleared, a cursor that is not ours. Everything else that the schema allows must be accepted.
 REFUSALS = """
+[[operations]]
+include-path-regex = "^/api/admin/keys"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "403", "404", "422"]
+
 [[operations]]
 include-method = "POST"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "410", "422"]
@@ -37,13 +44,15 @@ class Found:
 
 
 async def check_contract(served: Served, folder: Path, *amount: str, headers: tuple[str, ...] = ()) -> Found:
-    """`amount`: how much, in the words of `st run`."""
+    """`amount`: how much, in the words of `st run`. It may make no keys: it would revoke its own."""
+    async with database_of(served.data, {}) as database:
+        key = await api_key(database, "clinic", *(SCOPES - {Permission.KEYS_WRITE}))
     answer = await served.chat("What are your visiting hours?", user="0")
     explained = await served.client.get(f"/api/clinic/messages/{answer['message_id']}/explanation")
     assert explained.status_code == 200
     config = folder / "schemathesis.toml"
     config.write_text(_config(answer))
-    arguments = [word for header in headers for word in ("--header", header)]
+    arguments = [word for header in (f"Authorization: Bearer {key}", *headers) for word in ("--header", header)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
         f"{served.url}/openapi.json", *amount, *arguments, *LEFT_OUT, "--continue-on-failure", "--warnings", "off",

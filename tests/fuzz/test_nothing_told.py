@@ -178,7 +178,7 @@ class Told:
 
     async def get(self, *paths: str) -> None:
         for path in paths:
-            response = await self.served.client.get(path)
+            response = await self.served.nobody.get(path)
             self._keep(f"GET {path}", response.status_code, response.text, str(response.headers))
 
     def _keep(self, name: str, status: int, *parts: str) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.identities import TEST
+from tests.identity.moved_clock import NOON, MovedClock
 
 from frontdesk.core.errors import Forbidden, Invalid, NotFound, TokenExpired, TokenInvalid
 from frontdesk.core.ids import new_id
@@ -17,21 +18,6 @@ from frontdesk.identity import api_keys as api_keys_module
 from frontdesk.identity.api_keys import FRESH_S, ApiKeys
 from frontdesk.identity.models import Kind
 from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class MovedClock:
-    """Time that stands until the test moves it."""
-
-    def __init__(self) -> None:
-        self.passed_s = 0.0
-
-    def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.passed_s)
-
-    def monotonic(self) -> float:
-        return self.passed_s
 
 
 class Nowhere:

@@ -1,31 +1,22 @@
 """API keys over HTTP and by the command: made, used, listed, revoked."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
 import pytest
 from tests.command import run
 from tests.conftest import HANG_S
-from tests.identities import api_key, database_of
 from tests.served import Served
 
 
 @pytest.fixture
-async def bare(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of nobody."""
-    async with httpx.AsyncClient(base_url=served.url, timeout=HANG_S) as client:
-        yield client
-
-
-async def key_of(served: Served, *scopes: str) -> dict[str, str]:
-    async with database_of(served.data, {}) as database:
-        return {"authorization": f"Bearer {await api_key(database, 'clinic', *scopes)}"}
+def bare(served: Served) -> httpx.AsyncClient:
+    return served.nobody
 
 
 async def test_a_key_made_by_the_api_works_until_it_is_revoked(served: Served, bare: httpx.AsyncClient) -> None:
-    maker = await key_of(served)
+    maker = await served.bearing_key("clinic")
     body = {"name": "shop", "scopes": ["chat", "conversations:read"], "expires_at": "2100-01-01T00:00:00Z"}
     made = await bare.post("/api/admin/keys", json=body, headers=maker)
     assert made.status_code == 201 and made.headers["cache-control"] == "no-store"
@@ -60,7 +51,7 @@ async def keys(client: httpx.AsyncClient, headers: dict[str, str]) -> list[dict[
 
 
 async def test_a_key_makes_no_key_that_may_more(served: Served, bare: httpx.AsyncClient) -> None:
-    maker = await key_of(served, "keys:write", "chat")
+    maker = await served.bearing_key("clinic", "keys:write", "chat")
     more = await bare.post("/api/admin/keys", json={"name": "x", "scopes": ["chat", "audit:read"]}, headers=maker)
     assert (more.status_code, more.json()["error_code"]) == (403, "FORBIDDEN")
     assert "audit:read" in more.json()["detail"]

@@ -14,6 +14,7 @@ DEPLOYMENT_WIDE = {
     "sealing_keys": "ids of keys, four bytes of a hash each",
     "retired_keys": "ids of keys that must not come back",
     "sealing_servers": "which servers run, and which keys each knows by id",
+    "signing_keys": "keys that tokens are signed with, of all tenants; the private ones sealed",
 }
 
 # What the tenant is called in tables where it is not `tenant_id`.

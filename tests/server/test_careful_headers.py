@@ -30,7 +30,7 @@ OTHERS = (
 
 @pytest.mark.parametrize("path", [*PAGES, *OTHERS])
 async def test_every_answer_is_careful(served: Served, path: str) -> None:
-    headers = (await served.client.get(path)).headers
+    headers = (await served.nobody.get(path)).headers
     for name in CAREFUL:
         assert len(headers.get_list(name.decode())) == 1, name
     assert headers["x-content-type-options"] == "nosniff"
@@ -75,10 +75,10 @@ async def test_strict_transport_is_asked_for_where_tls_was_used(forwarded: str |
 
 
 async def test_who_is_turned_away_is_on_record_once_with_a_count(tmp_path: Path, database_url: str) -> None:
-    environment = {"FRONTDESK_DATABASE_URL": database_url, "FRONTDESK_DEVELOPER": "false", "FRONTDESK_TENANTS": ""}
+    environment = {"FRONTDESK_DATABASE_URL": database_url, "FRONTDESK_TENANTS": ""}
     async with serving(tmp_path, environment) as served:
         for _ in range(3):
-            refused = await served.client.get("/api/clinic/sessions", params={"user_id": "ann"})
+            refused = await served.nobody.get("/api/clinic/sessions", params={"user_id": "ann"})
             assert refused.status_code == 401
         for path in ("/api/clinic/chat", "/chat"):  # by the messages' own way and past it
             refused = await served.post_chat("Hello", path=path, headers={"authorization": "Bearer fd_guessed0123"})
@@ -87,7 +87,7 @@ async def test_who_is_turned_away_is_on_record_once_with_a_count(tmp_path: Path,
             "Hello", headers={"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
         )
         assert refused.status_code == 403
-        assert (await served.client.get("/api/nobody/page")).status_code == 404  # nobody was turned away
+        assert (await served.nobody.get("/api/nobody/page")).status_code == 404  # nobody was turned away
     database = await Database.connect(as_application(database_url))
     async with database.scope(DEPLOYMENT) as scope:
         found = await store.entries(scope, Filters(action="access.*"), None, 50)

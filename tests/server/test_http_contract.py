@@ -310,10 +310,10 @@ async def test_a_name_that_is_not_the_servers_is_refused(served: Served) -> None
 async def test_health_and_metrics(served: Served) -> None:
     assert (await served.client.get("/health")).json()["status"] == "ok"
     assert (await served.client.get("/health/ready")).status_code == 200
-    detailed = (await served.client.get("/health/detailed")).json()
+    detailed = (await served.nobody.get("/health/detailed")).json()
     assert all(set(found) == {"status", "latency_ms", "detail"} for found in detailed.values())
     await served.chat("hello")
-    metrics = (await served.client.get("/metrics")).text
+    metrics = (await served.nobody.get("/metrics")).text
     for name in ("frontdesk_requests_total", "frontdesk_turns_total", "frontdesk_cache_total", "frontdesk_llm_calls"):
         assert name in metrics
 

@@ -131,7 +131,7 @@ def sample(
         return tenant
     fixed = {"role": "user", "state": "completed", "owner": "agent"}
     samples = {
-        "uuid": uuid4(), "text": fixed.get(name, f"t{n}"), "int4": n, "int8": n, "_int4": [n], "bool": False,
+        "uuid": uuid4(), "text": fixed.get(name, f"t{n} {tenant}"), "int4": n, "int8": n, "_int4": [n], "bool": False,
         "jsonb": "{}", "bytea": bytes([n % 256]), "timestamptz": None,
     }  # fmt: skip
     return samples[kind]

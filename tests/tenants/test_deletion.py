@@ -70,7 +70,8 @@ async def shared_server(data: Path) -> AsyncIterator[Served]:
 
 
 async def talk(served: Served, slug: str, contact: str, text: str, key: str) -> str:
-    response = await served.post_chat(text, user=contact, path=f"/api/{slug}/chat", headers={"Idempotency-Key": key})
+    headers = {"Idempotency-Key": key} | await served.bearing_key(slug)
+    response = await served.post_chat(text, user=contact, path=f"/api/{slug}/chat", headers=headers)
     assert response.status_code == 200, response.text
     return str(response.json()["session_id"])
 
@@ -99,9 +100,10 @@ async def test_every_row_and_every_byte_of_a_deleted_tenant_is_gone_and_others_h
     assert canary not in await tenants_with_rows(owner)
     assert found_on_disk(data / "postgres", words) == {}
     assert (await served.post_chat("Hello?", path="/api/canary-slug/chat")).status_code == 404
-    history = (await served.client.get(f"/api/bakery/conversations/{session}")).json()
+    of_bakery = await served.bearing_key("bakery")
+    history = (await served.client.get(f"/api/bakery/conversations/{session}", headers=of_bakery)).json()
     assert history["messages"][0]["content"] == "When is rye bread baked?"
-    answer = (await served.post_chat("When is rye bread baked?", path="/api/bakery/chat")).json()
+    answer = (await served.post_chat("When is rye bread baked?", path="/api/bakery/chat", headers=of_bakery)).json()
     assert "Tuesday" in answer["text"]
     await owner.close()
 

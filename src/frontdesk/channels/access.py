@@ -110,6 +110,14 @@ class Access:
         refuse_suspended(tenant)
         return Caller(principal, tenant)
 
+    async def may(self, tenant: Tenant, permission: Permission, request: Request) -> bool:
+        """Of a public route that shows more to some. A credential that is not good is none there."""
+        try:
+            principal = await self._who(request) or self._nobody(tenant, permission, request)
+        except Unauthenticated:
+            return False
+        return principal.tenant_id == tenant.id and permission in principal.permissions
+
     def is_open_to(self, request: Request) -> bool:
         return self._is_open and client_of(request).is_local
 

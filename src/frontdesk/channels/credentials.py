@@ -1,17 +1,19 @@
-"""Reads the credential that a request brings: an API key."""
+"""Reads the credential that a request brings: an API key or a token."""
 
 from fastapi import Request
 
 from frontdesk.core.errors import TokenInvalid
 from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.identity.models import Principal
+from frontdesk.identity.tokens import Tokens
 
 
 class Credentials:
     """`X-API-Key` counts before `Authorization`, which a proxy in between may use for itself."""
 
-    def __init__(self, api_keys: ApiKeys) -> None:
+    def __init__(self, api_keys: ApiKeys, tokens: Tokens) -> None:
         self._api_keys = api_keys
+        self._tokens = tokens
 
     async def __call__(self, request: Request) -> Principal | None:
         """None without one. Raises TokenInvalid, TokenExpired."""
@@ -23,6 +25,8 @@ class Credentials:
         if authorization is None:
             return None
         scheme, _, credential = authorization.partition(" ")
-        if scheme.lower() == "bearer" and credential.startswith("fd_"):
+        if scheme.lower() != "bearer":
+            raise TokenInvalid("The credential is not valid.")
+        if credential.startswith("fd_"):
             return await self._api_keys.principal(credential)
-        raise TokenInvalid("The credential is not valid.")
+        return await self._tokens.principal(credential)

@@ -42,7 +42,6 @@ class PageDefinitions(msgspec.Struct, frozen=True):
 
     is_local: bool
     titles: dict[str, str]
-    explains: bool  # whether answers lead to their explanation, which shows the organisation's inner workings
 
 
 def build_router(
@@ -84,16 +83,16 @@ def build_router(
         return FileResponse(file, headers=headers)
 
     @router.get("/api/{tenant}/page", responses=_ABOUT, dependencies=FOR_ALL)
-    async def about(tenant: str) -> Response:
+    async def about(tenant: str, request: Request) -> Response:
         """What the page shows of a tenant before anybody has said anything."""
-        return await _about(await tenant_named(tenant))
+        return await _about(await tenant_named(tenant), request)
 
     @router.get("/page", responses=_ABOUT, dependencies=FOR_ALL)
-    async def about_default() -> Response:
+    async def about_default(request: Request) -> Response:
         """The same for the default tenant."""
-        return await _about(await default_tenant())
+        return await _about(await default_tenant(), request)
 
-    async def _about(found: Tenant) -> Response:
+    async def _about(found: Tenant, request: Request) -> Response:
         refuse_suspended(found)
         defined = await definitions_of(found)
         about = PageOut(
@@ -104,7 +103,7 @@ def build_router(
             languages=found.settings.languages,
             local=defined.is_local,
             agents=defined.titles,
-            explains=defined.explains,
+            explains=await access.may(found, Permission.CONVERSATIONS_READ, request),
             version=version("frontdesk"),
         )
         return Response(dumps(about), media_type="application/json")

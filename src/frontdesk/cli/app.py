@@ -14,6 +14,7 @@ from rich.console import Console
 
 from frontdesk.cli import audit as audit_log
 from frontdesk.cli import key as api_keys
+from frontdesk.cli import signing
 from frontdesk.cli import staff as people
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
@@ -21,6 +22,7 @@ from frontdesk.cli.explain import explain as tell_why
 from frontdesk.cli.rotate import rotate_keys as rotate_all
 from frontdesk.cli.tenants import purge_disk, tenant_commands
 from frontdesk.cli.train import train as learn_from
+from frontdesk.core.clock import iso
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.settings import Settings, load_settings, unknown_variables
 from frontdesk.db import keys
@@ -46,6 +48,7 @@ Data = Annotated[Path | None, typer.Option("--data", help="data directory: datab
 Url = Annotated[str, typer.Option(envvar="FRONTDESK_URL", help="of the running server")]
 Tenant = Annotated[str, typer.Option(help="slug or id")]
 User = Annotated[str, typer.Option(help="who you are")]
+Credential = Annotated[str, typer.Option(envvar="FRONTDESK_KEY", help="an API key, where the server asks for one")]
 
 
 def say(line: str) -> None:
@@ -113,9 +116,10 @@ def chat(
     url: Url = "http://127.0.0.1:8000",
     tenant: Annotated[str, typer.Option(help="the tenant to talk to")] = "clinic",
     user: User = "terminal",
+    key: Credential = "",
 ) -> None:
     """Talk to a running server from the terminal."""
-    raise typer.Exit(asyncio.run(talk(url, tenant, user, Console())))
+    raise typer.Exit(asyncio.run(talk(url, tenant, user, Console(), key=key)))
 
 
 @app.command()
@@ -128,6 +132,7 @@ def explain(
     wrong: Annotated[bool, typer.Option("--wrong", help="say that the wrong one did")] = False,
     agent: Annotated[str | None, typer.Option(help="with --wrong: whose matter it was")] = None,
     user: User = "terminal",
+    key: Credential = "",
 ) -> None:
     """Tell why a message was answered as it was, and say whether that was right."""
     if right and wrong:
@@ -137,7 +142,8 @@ def explain(
     verdict = {"user_id": user, "verdict": "right" if right else "wrong"} if right or wrong else None
     if verdict is not None and agent is not None:
         verdict["agent"] = agent
-    raise typer.Exit(asyncio.run(tell_why(url, tenant, message_id, Console(), as_json=as_json, verdict=verdict)))
+    told = tell_why(url, tenant, message_id, Console(), key=key, as_json=as_json, verdict=verdict)
+    raise typer.Exit(asyncio.run(told))
 
 
 @app.command()
@@ -221,6 +227,17 @@ def export_audit(
 ) -> None:
     """Write a tenant's audit log as JSON lines, oldest first, to be checked anywhere."""
     asyncio.run(audit_log.export(settings_of(config, data=data), tenant, say))
+
+
+@app.command()
+def rotate_signing_key(
+    at_once: Annotated[bool, typer.Option("--at-once", help="the old ones are void: everybody signs in anew")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Make a new key for tokens: published now, signing ten minutes later, while old tokens stay good."""
+    moment = asyncio.run(signing.rotate(settings_of(config, data=data), say, at_once=at_once))
+    say(f"The new key signs from {iso(moment)}.")
 
 
 key = typer.Typer(name="key", help="Make, list and revoke API keys.", no_args_is_help=True)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from frontdesk.cli.explain import explain
-from frontdesk.cli.replies import Refused, no_server, printable, refusal
+from frontdesk.cli.replies import Refused, credential, no_server, printable, refusal
 from frontdesk.cli.sse import Event, StreamBroken, events
 from frontdesk.core.errors import Unavailable
 from frontdesk.core.ids import new_id
@@ -106,10 +106,10 @@ async def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     return response
 
 
-async def chat(url: str, tenant: str, user: str, console: Console) -> int:
+async def chat(url: str, tenant: str, user: str, console: Console, *, key: str = "") -> int:
     """Until the end of the input; the exit code. One message only when the input is not a terminal's."""
     timeout = aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=SILENCE_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    async with aiohttp.ClientSession(timeout=timeout, headers=credential(key)) as http:
         desk = Desk(http, url, tenant, user, asyncio.sleep)
         if not sys.stdin.isatty():
             message = (await asyncio.to_thread(sys.stdin.read)).strip()
@@ -120,7 +120,7 @@ async def chat(url: str, tenant: str, user: str, console: Console) -> int:
                 desk.begin_anew()
                 console.print("[dim]A new conversation.[/]")
             elif message == "/why":
-                await _explained(desk.answered, url, tenant, console)
+                await _explained(desk.answered, url, tenant, console, key)
             elif message and (code := await _told(desk, message, url, console)):
                 return code
     return 0
@@ -135,11 +135,11 @@ def _asked(console: Console) -> str | None:
     return None if message in ("/quit", "/exit") else message
 
 
-async def _explained(message_id: str | None, url: str, tenant: str, console: Console) -> None:
+async def _explained(message_id: str | None, url: str, tenant: str, console: Console, key: str) -> None:
     if message_id is None:
         console.print("[dim]Nothing has been answered yet.[/]")
     else:
-        await explain(url, tenant, UUID(message_id), console)
+        await explain(url, tenant, UUID(message_id), console, key=key)
 
 
 async def _told(desk: Desk, message: str, url: str, console: Console) -> int:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from frontdesk.cli.replies import Refused, no_server, printable, refusal
+from frontdesk.cli.replies import Refused, credential, no_server, printable, refusal
 from frontdesk.core.json import dumps, dumps_text
 
 BAR = 20  # characters of a full one
@@ -32,13 +32,15 @@ async def explain(
     message_id: UUID,
     console: Console,
     *,
+    key: str = "",
     as_json: bool = False,
     verdict: dict[str, str] | None = None,
 ) -> int:
-    """The exit code. `verdict`, where one is given, is the body of a feedback, said first."""
+    """The exit code. `key`: an API key or a token, empty for none. `verdict`, where one is given, is the body of a
+    feedback, said first."""
     base = f"{url.rstrip('/')}/api/{quote(tenant, safe='')}/messages/{message_id}"
     try:
-        async with aiohttp.ClientSession(timeout=_WAIT) as http:
+        async with aiohttp.ClientSession(timeout=_WAIT, headers=credential(key)) as http:
             if verdict is not None:
                 await _judge(http, base, verdict)
             found = await _explanation(http, base)

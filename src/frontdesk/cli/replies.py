@@ -24,6 +24,11 @@ async def refusal(response: aiohttp.ClientResponse) -> Refused:
     return Refused(detail)
 
 
+def credential(key: str) -> dict[str, str]:
+    """The header that says who calls; empty for nobody."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def no_server(url: str) -> str:
     """rich's markup."""
     return (

@@ -265,7 +265,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each FRONTDESK_ variable that no setting reads: most are misspelt."""
-    known = {name.upper() for name in Settings.model_fields} | {"CONFIG", "URL", "MIGRATE_URL", "SECRET"}
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG", "URL", "KEY", "MIGRATE_URL", "SECRET"}
     sentences = []
     for variable in sorted(environment):
         name = variable.removeprefix(ENV_PREFIX).split("__")[0].upper()

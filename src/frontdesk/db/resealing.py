@@ -35,6 +35,7 @@ SEALED = (
     SealedTable("outbox", ("payload",)),
     SealedTable("secrets", ("value",)),
     SealedTable("staff", ("totp_secret",)),
+    SealedTable("signing_keys", ("private",), tenant=None),
 )
 
 

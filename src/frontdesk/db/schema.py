@@ -17,6 +17,7 @@ FUNCTIONS = tuple(
         "tenants/tenants.sql",
         "audit/audit.sql",
         "identity/api_keys.sql",
+        "identity/signing.sql",
         "events/outbox.sql",
         "conversations/turns.sql",
         "conversations/retention.sql",

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.db import TenantScope
-from frontdesk.identity.permissions import Role
+from frontdesk.identity.permissions import OPERATOR, ROLES, Permission, Role
 from frontdesk.identity.staff import Device, StaffSession
 
 SPENT = 200  # hashes of used tokens that a sign-in remembers
@@ -20,6 +20,10 @@ class Live(msgspec.Struct, frozen=True):
     staff_id: UUID
     role: Role
     is_operator: bool
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        return ROLES[self.role] | OPERATOR if self.is_operator else ROLES[self.role]
 
 
 class Renewable(msgspec.Struct, frozen=True):

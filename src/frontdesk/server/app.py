@@ -19,6 +19,7 @@ from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
 from frontdesk.channels.audit import AuditActorOut, AuditEntryOut, AuditPage
 from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
+from frontdesk.channels.jwks import JwksOut
 from frontdesk.channels.openapi import answers, components, failures
 from frontdesk.channels.outgoing import (
     AcceptedOut,
@@ -72,9 +73,9 @@ SECURITY = {
 }
 
 FORMS = (
-    AcceptedOut, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, ConversationOut, Excerpt,
-    ExplanationOut, JudgementOut, NewApiKeyOut, PageOut, SessionOut, SessionPage, SessionWithHistory,
-    Alive, Component, NotReady, Ready,
+    AcceptedOut, Alive, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, Component,
+    ConversationOut, Excerpt, ExplanationOut, JudgementOut, JwksOut, NewApiKeyOut, NotReady, PageOut, Ready,
+    SessionOut, SessionPage, SessionWithHistory,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.audit.reading import AuditLog
-from frontdesk.channels import api_keys, audit, feedback, http, page
+from frontdesk.channels import api_keys, audit, feedback, http, jwks, page
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -219,7 +219,8 @@ def web_application(services: Services) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
-    access = Access(Credentials(services.api_keys), directory.named, directory.default, is_open=settings.developer)
+    credentials = Credentials(services.api_keys, services.tokens)
+    access = Access(credentials, directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
@@ -227,7 +228,7 @@ def web_application(services: Services) -> ASGIApp:
         aliases = (alias for alias in definitions.aliases.values() if alias.name in used)
         is_local = not any(services.gateway.available(alias, without=LOCAL).targets for alias in aliases)
         titles = {agent.name: agent.title for agent in definitions.agents.values()}
-        return page.PageDefinitions(is_local, titles, explains=settings.developer)
+        return page.PageDefinitions(is_local, titles)
 
     async def origins_of(slug: str | None) -> Collection[str]:
         return (await (directory.default() if slug is None else directory.named(slug))).settings.widget.origins
@@ -238,6 +239,7 @@ def web_application(services: Services) -> ASGIApp:
         feedback.build_router(services.feedback, access),
         api_keys.build_router(services.api_keys, access),
         audit.build_router(AuditLog(services.database), access),
+        jwks.build_router(services.signing_keys),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(

@@ -40,9 +40,13 @@ from frontdesk.events.consumers import ConsumerLoop
 from frontdesk.events.log import PostgresLog
 from frontdesk.events.tail import follow
 from frontdesk.events.wakeups import Wakeups
+from frontdesk.identity import session_store
 from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.identity.mail import Mail
 from frontdesk.identity.metrics import IdentityMetrics
+from frontdesk.identity.permissions import Permission
+from frontdesk.identity.signing import SigningKeys
+from frontdesk.identity.tokens import Tokens
 from frontdesk.knowledge.service import Knowledge
 from frontdesk.llm.gateway import Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
@@ -108,6 +112,8 @@ class Services:
     people_metrics: IdentityMetrics
     mail: Mail
     outbound: Outbound
+    signing_keys: SigningKeys
+    tokens: Tokens
     supervisor: Supervisor
     store: ConversationStore
     live: Live
@@ -264,6 +270,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
         patience_s=turns.deadline_s + turns.lease_s,
     )  # fmt: skip
+    signing_keys = SigningKeys(database, cipher, clock)
     retention = settings.retention
     purging = Purging(embedded, settings.data)
     forget = (definitions.forget, supervisor.forget, gateway.forget, spending.forget, prompts.forget, toolbox.forget)
@@ -288,6 +295,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         people_metrics=people_metrics,
         mail=Mail(smtp_server(settings), people_metrics),
         outbound=grounds.outbound,
+        signing_keys=signing_keys,
+        tokens=Tokens(signing_keys, clock, partial(_signed_in, database, clock)),
         supervisor=supervisor,
         store=store,
         live=live,
@@ -314,6 +323,15 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         shared=sharing,
         quotas=Quotas(sharing.limits, worker.turns_of, registry),
     )
+
+
+async def _signed_in(
+    database: Database, clock: SystemClock, tenant_id: UUID, session_id: UUID
+) -> frozenset[Permission] | None:
+    """What a sign-in may by now; None when it is over."""
+    async with database.scope(tenant_id) as scope:
+        found = await session_store.live(scope, session_id, clock.now())
+    return found.permissions if found is not None else None
 
 
 async def _kept(name: str, run: Callable[[], Awaitable[None]]) -> None:
