@@ -64,7 +64,7 @@ async def test_refusals_are_careful_too(served: Served, request_: bytes, status:
 @pytest.mark.parametrize(("forwarded", "is_strict"), [("https", True), ("http", False), (None, False)])
 async def test_strict_transport_is_asked_for_where_tls_was_used(forwarded: str | None, is_strict: bool) -> None:
     app = Surroundings(
-        PlainTextResponse("done"), hosts=(), origins=(), clients=Clients([ip_network("127.0.0.1/32")]), addresses=(),
+        PlainTextResponse("done"), hosts=(), clients=Clients([ip_network("127.0.0.1/32")]), addresses=(),
         errors=ErrorRenderer(SystemClock(), hide_details=True), metrics=Metrics(CollectorRegistry()),
         refused=lambda *_: None,
     )  # fmt: skip

@@ -16,6 +16,7 @@ FrontdeskError                 INTERNAL 500
 ├── UnknownHost                UNKNOWN_HOST 421        the Host header names another server
 ├── CrossSite                  CROSS_SITE 403          another site's page asked, and is not allowed to
 ├── AddressRefused             ADDRESS_REFUSED 403     the client's address is not on the list of those allowed
+├── TlsRequired                TLS_REQUIRED 403        the request came from elsewhere, and not by TLS
 ├── TenantSuspended            TENANT_SUSPENDED 403    an operator has closed the tenant for now
 ├── Conflict                   CONFLICT 409
 │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
@@ -122,6 +123,10 @@ class CrossSite(FrontdeskError):
 
 class AddressRefused(FrontdeskError):
     status, error_code = 403, "ADDRESS_REFUSED"
+
+
+class TlsRequired(FrontdeskError):
+    status, error_code = 403, "TLS_REQUIRED"
 
 
 class TenantSuspended(FrontdeskError):

@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production"] = Field(
         "development", description="production hides error details and logs JSON"
     )
-    host: str = Field("127.0.0.1", description="address to listen on; loopback only until sign-in is there")
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback it needs `proxies` with TLS")
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
     data: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("frontdesk")),

@@ -92,6 +92,7 @@ def build_app(
     clients: Clients,
     addresses: Collection[Network],
     refused: Refused,
+    needs_tls: bool = False,
 ) -> ASGIApp:
     # FastAPI's own pages load scripts from elsewhere: /docs is ours.
     app = FastAPI(
@@ -116,8 +117,9 @@ def build_app(
     inner: ASGIApp = ShortCut(app, routes, errors)
     inner = CrossOrigin(inner, cors_origins, origins_of, errors)
     return Surroundings(
-        inner, hosts=hosts, clients=clients, addresses=addresses, errors=errors, metrics=metrics, refused=refused
-    )
+        inner, hosts=hosts, clients=clients, addresses=addresses, errors=errors, metrics=metrics, refused=refused,
+        needs_tls=needs_tls,
+    )  # fmt: skip
 
 
 class ShortCut:

@@ -18,6 +18,7 @@ from frontdesk.core.errors import (
     Forbidden,
     FrontdeskError,
     TenantNotFound,
+    TlsRequired,
     TokenExpired,
     Unauthenticated,
     UnknownHost,
@@ -31,6 +32,8 @@ from frontdesk.telemetry.metrics import Metrics
 _SANE = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,100}$")
 _PORT = re.compile(r":\d*$")
 
+# What load balancers ask, without TLS.
+HEALTH = frozenset({"/health", "/health/ready"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 # Of answers that say nothing of their own about it: no page, so that none may be made of it; kept by nobody. CORS asks
@@ -66,10 +69,12 @@ class Surroundings:
         errors: ErrorRenderer,
         metrics: Metrics,
         refused: Refused,
+        needs_tls: bool = False,
     ) -> None:
         """`hosts`: the names that a request may call the server by. Another name is a page's that was rebound to us.
 
         `addresses`: from which alone requests are taken, beside this machine's own; none is from anywhere.
+        `needs_tls`: what comes from elsewhere must have come by TLS; only whether we are well is told to all.
         """
         self._app = app
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
@@ -78,6 +83,7 @@ class Surroundings:
         self._errors = errors
         self._metrics = metrics
         self._refused = refused
+        self._needs_tls = needs_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,6 +142,11 @@ class Surroundings:
                 return AddressRefused(f"The server takes no requests from {client.address}.")
         if _host(scope) not in self._hosts:
             return UnknownHost("The server does not go by this Host name. Add it to FRONTDESK_HOSTS.")
+        if self._needs_tls and not (client.is_local or client.is_secure or scope["path"] in HEALTH):
+            return TlsRequired(
+                "The server takes requests from other machines by TLS alone: through a proxy that FRONTDESK_PROXIES "
+                "names and that sends X-Forwarded-Proto."
+            )
         return None
 
 

@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings, say: Say) -> None:
     """Until SIGTERM or SIGINT. Raises SettingsError and what `built` raises, before anything listens."""
-    refuse_public_address(settings.host)
+    refuse_open_address(settings)
     if settings.developer:
         refuse_open_production(settings)
         say("warning: FRONTDESK_DEVELOPER is set: whoever reaches this port from this machine may do everything.")
@@ -120,24 +120,35 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
             await asyncio.gather(answering, checking, return_exceptions=True)
 
 
-def refuse_public_address(host: str) -> None:
-    """Raises SettingsError unless `host` is of this machine alone."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+def refuse_open_address(settings: Settings) -> None:
+    """Raises SettingsError where other machines could send passwords and messages in clear."""
+    if not is_loopback(settings.host) and not settings.proxies:
         raise SettingsError(
-            f"FRONTDESK_HOST: {host} can be reached from other machines, and this version has no sign-in yet. "
-            "It listens on 127.0.0.1, ::1 or localhost only; put a proxy with sign-in before it."
+            f"FRONTDESK_HOST: {settings.host} can be reached from other machines, and frontdesk speaks no TLS itself: "
+            "what is sent would cross the network in clear. Listen on 127.0.0.1 behind a proxy on this machine, or "
+            "name the proxies that speak TLS before it in FRONTDESK_PROXIES (docs/public.md)."
         )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is of this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def needs_tls(settings: Settings) -> bool:
+    """Of requests from elsewhere."""
+    return settings.env == "production" or not is_loopback(settings.host)
 
 
 def refuse_open_production(settings: Settings) -> None:
     """Raises SettingsError where nobody asking who calls would be more than a convenience."""
-    if settings.env == "production":
+    if settings.env == "production" or not is_loopback(settings.host):
         raise SettingsError(
-            "FRONTDESK_DEVELOPER can't be set with FRONTDESK_ENV=production: everybody could do everything."
+            "FRONTDESK_DEVELOPER can't be set with FRONTDESK_ENV=production, or where other machines reach the server: "
+            "everybody could do everything."
         )
 
 
@@ -206,6 +217,7 @@ def connection_class(services: Services) -> Any:
     surrounded = Surroundings(
         busy, hosts=settings.hosts, clients=Clients(settings.proxies),
         addresses=settings.addresses, errors=errors, metrics=services.metrics, refused=services.denials.count,
+        needs_tls=needs_tls(settings),
     )  # fmt: skip
     most = allowed(settings.connections, settings.turns.concurrent)
     return partial(Connection, limits=settings.connections, most=most, busy=surrounded, refusal=refusal)
@@ -245,7 +257,7 @@ def web_application(services: Services) -> ASGIApp:
     return build_app(
         routers, access, errors, metrics, health_of(services), refresher(services),
         settings.cors_origins, origins_of, settings.hosts, Clients(settings.proxies), settings.addresses,
-        services.denials.count,
+        services.denials.count, needs_tls(settings),
     )  # fmt: skip
 
 
