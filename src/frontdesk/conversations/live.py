@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -65,11 +65,13 @@ class Live:
         self._turns: dict[UUID, TurnLive] = {}
         self._watching: dict[UUID, set[asyncio.Event]] = {}  # by turn or conversation
         self._hearing: Counter[UUID] = Counter()  # by turn
+        self.on_begin: Callable[[UUID], None] = lambda _turn_id: None
 
     def begin(self, turn_id: UUID, attempt: int, *, is_heard: bool = False) -> TurnLive:
         live = TurnLive(attempt, is_heard=is_heard or turn_id in self._hearing)
         self._turns[turn_id] = live
         self.touched(turn_id)
+        self.on_begin(turn_id)
         return live
 
     def get(self, turn_id: UUID) -> TurnLive | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from datetime import datetime
 from time import time
 from typing import Any  # context is the caller's JSON
@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.agents.models import Step, Tenant
+from frontdesk.conversations.elsewhere import Echo, Elsewhere
 from frontdesk.conversations.feedback import Judgement, judgements_of
 from frontdesk.conversations.live import Happening, Live, Outcome, happenings_of
 from frontdesk.conversations.models import (
@@ -86,11 +87,13 @@ class Conversations:
         start: Callable[[TurnInput, bool], bool],
         wake: Callable[[], None],
         patience_s: float,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """`start` runs a claimed turn in this process and says whether it took it (the flag: somebody hears it as it
         is written); `wake` tells readers of the log.
 
-        `patience_s`: how long a plain request waits for its answer.
+        `patience_s`: how long a plain request waits for its answer. `elsewhere`: what other processes' turns say; None
+        where there are none.
         """
         self._db = db
         self._store = store
@@ -101,6 +104,7 @@ class Conversations:
         self._start = start
         self._wake = wake
         self._patience_s = patience_s
+        self._elsewhere = elsewhere
         self.is_open = True
 
     async def accept(self, tenant: Tenant, incoming: Incoming, correlation_id: str, *, hears: bool = False) -> Accepted:
@@ -157,10 +161,23 @@ class Conversations:
         Where the turn was begun again (another attempt, another process), Restart comes first: what was said before
         is void.
         """
+        if self._elsewhere is None or place is None:
+            echoing: AbstractContextManager[Echo] = nullcontext(Echo())
+        else:
+            echoing = self._elsewhere.listening(turn_id)
+        with echoing as echo:
+            async with aclosing(self._followed(tenant_id, conversation_id, turn_id, place, echo)) as follows:
+                async for follow in follows:
+                    yield follow
+
+    async def _followed(
+        self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID, place: Place | None, echo: Echo
+    ) -> AsyncGenerator[Said | Outcome | None, None]:
         seen_attempt = place.attempt if place else None
         seen = place.number if place else 0
         seq = place.seq if place else 0
         quiet_s = 0.0
+        is_told = False  # of more, a moment ago: then it has not ended
         while True:
             with self._live.watch(turn_id, conversation_id, hears=place is not None) as touched:
                 running = self._live.get(turn_id)
@@ -179,10 +196,24 @@ class Conversations:
                         yield running.outcome
                         return
                     seen_attempt = -1  # gone to another worker: its attempt is another
-                outcome = await self._ended(tenant_id, turn_id)
-                if outcome is not None:
-                    yield outcome
-                    return
+                elif echo.attempt is not None:
+                    if seen_attempt not in (None, echo.attempt) and seen > 0:
+                        yield Said(Place(seq, echo.attempt, 0), (Restart(),))
+                        seen = 0
+                    seen_attempt = echo.attempt
+                    if said := echo.happenings[seen:]:
+                        seen += len(said)
+                        is_told, quiet_s = True, 0.0
+                        yield Said(Place(seq, echo.attempt, seen), said)
+                        continue
+                elif self._elsewhere is not None and place is not None:
+                    await self._elsewhere.ask(tenant_id, turn_id)
+                if not is_told or echo.is_over:
+                    outcome = await self._ended(tenant_id, turn_id)
+                    if outcome is not None:
+                        yield outcome
+                        return
+                is_told = False
                 try:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await touched.wait()

@@ -18,6 +18,7 @@ from frontdesk.agents.prompts import Prompts
 from frontdesk.agents.runner import Runner
 from frontdesk.audit import Denials
 from frontdesk.conversations.answering import Answering
+from frontdesk.conversations.elsewhere import Elsewhere
 from frontdesk.conversations.feedback import Decisions, Feedback
 from frontdesk.conversations.housekeeping import Housekeeping
 from frontdesk.conversations.live import Live
@@ -129,6 +130,7 @@ class Services:
     leaving: Leaving
     purging: Purging
     shared: Shared
+    elsewhere: Elsewhere | None  # None: no other process can tell
     quotas: Quotas
 
 
@@ -169,6 +171,8 @@ async def running(services: Services) -> AsyncIterator[None]:
     }
     if services.shared.redis is not None:
         parts["redis"] = services.shared.redis.run
+    if services.elsewhere is not None:
+        parts["elsewhere"] = services.elsewhere.run
     if services.embedded is not None:
         parts["purging"] = services.purging.run
         parts["embedded"] = services.embedded.keep_running
@@ -257,6 +261,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     sealed = Sealed(cipher)
     store = ConversationStore(database, sealed)
     live = Live()
+    elsewhere = Elsewhere(sharing.fanout, live, worker_id) if sharing.redis is not None else None
     wakeups = Wakeups(database, notify=embedded is None)
     answering = Answering(database, store, definitions, supervisor, runner, clock)
     turns = settings.turns
@@ -268,7 +273,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     conversations = Conversations(
         database, store, live, metrics,
         worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
-        patience_s=turns.deadline_s + turns.lease_s,
+        patience_s=turns.deadline_s + turns.lease_s, elsewhere=elsewhere,
     )  # fmt: skip
     signing_keys = SigningKeys(database, cipher, clock)
     retention = settings.retention
@@ -321,6 +326,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         leaving=Leaving(database, forget, sharing.forget, purging.mark),
         purging=purging,
         shared=sharing,
+        elsewhere=elsewhere,
         quotas=Quotas(sharing.limits, worker.turns_of, registry),
     )
 
