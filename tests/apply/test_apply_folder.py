@@ -66,6 +66,7 @@ async def test_the_first_run_stores_everything_and_tells_how_far_it_is(services:
         "tool find added",
         "tool order_bread added",
         "agent counter added",
+        "file tools/bread.py added",
         "document bread.md added",
         "document hours.txt added",
     ]

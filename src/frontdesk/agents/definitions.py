@@ -7,7 +7,7 @@ import msgspec
 from cachetools import LRUCache
 
 from frontdesk.agents import store
-from frontdesk.agents.models import Definitions
+from frontdesk.agents.models import Definitions, permitted
 from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.telemetry.metrics import Metrics
@@ -16,7 +16,10 @@ _CACHED_TENANTS = 256
 
 
 class DefinitionsCache:
-    """One `Definitions` per tenant and version. A new version is loaded once, however many turns wait for it."""
+    """One `Definitions` per tenant and version, of what is permitted.
+
+    A new version is loaded once, however many turns wait for it.
+    """
 
     def __init__(self, database: Database, metrics: Metrics, limits: Limits) -> None:
         """`limits`: of tenants that have none of their own."""
@@ -53,7 +56,7 @@ class DefinitionsCache:
 
     async def _loaded(self, tenant_id: UUID) -> Definitions:
         async with self._database.scope(tenant_id) as scope:
-            definitions = await store.load_definitions(scope)
+            definitions = permitted(await store.load_definitions(scope))
         settings = definitions.tenant.settings
         settings = msgspec.structs.replace(settings, limits=settings.limits.over(self._limits))
         tenant = msgspec.structs.replace(definitions.tenant, settings=settings)

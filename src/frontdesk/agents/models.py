@@ -64,12 +64,21 @@ class WidgetSettings(msgspec.Struct, frozen=True):
     origins: tuple[str, ...] = ()
 
 
+class PermittedSettings(msgspec.Struct, frozen=True):
+    """Names of the agents and tools that may be used; None: all that are defined."""
+
+    agents: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+
+
 class TenantSettings(msgspec.Struct, frozen=True):
     """What `tenant.yaml` says; every field has the default of a first start."""
 
     languages: tuple[str, ...] = ("en",)
     time_zone: str = "UTC"
+    region: str = ""  # a label, for those who run the deployment
     default_agent: str = "general_info"
+    permitted: PermittedSettings = PermittedSettings()
     greeting: str = "Hello! How can we help?"
     suggestions: tuple[str, ...] = ()  # first questions that the page offers
     emergency: EmergencySettings = EmergencySettings(texts={"en": "If this is an emergency, call 112 now."})
@@ -110,6 +119,20 @@ class Definitions(msgspec.Struct, frozen=True):
     tools: dict[str, ToolDefinition]
     prompts: dict[str, Prompt]
     aliases: dict[str, Alias]
+
+
+def permitted(definitions: Definitions) -> Definitions:
+    """Without the agents and tools that the tenant's settings leave out."""
+    may = definitions.tenant.settings.permitted
+    if may.agents is None and may.tools is None:
+        return definitions
+    agents = {name: each for name, each in definitions.agents.items() if may.agents is None or name in may.agents}
+    tools = {name: each for name, each in definitions.tools.items() if may.tools is None or name in may.tools}
+    agents = {
+        name: msgspec.structs.replace(each, tools=tuple(tool for tool in each.tools if tool in tools))
+        for name, each in agents.items()
+    }
+    return msgspec.structs.replace(definitions, agents=agents, tools=tools)
 
 
 class ToolUse(msgspec.Struct, frozen=True):

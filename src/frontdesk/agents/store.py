@@ -1,5 +1,6 @@
 """A tenant's definitions in PostgreSQL. Written by `apply` in one transaction, read whole, once per version."""
 
+from collections.abc import Collection, Sequence
 from typing import Any  # rows of asyncpg
 
 import msgspec
@@ -184,6 +185,73 @@ async def delete_alias(scope: TenantScope, name: str) -> None:
 async def delete_prompt(scope: TenantScope, name: str) -> None:
     """With its earlier versions: a prompt put again under this name begins at 1."""
     await scope.execute("DELETE FROM prompts WHERE tenant_id = $1 AND name = $2", scope.tenant_id, name)
+
+
+async def file_hashes(scope: TenantScope) -> dict[str, str]:
+    """Name -> SHA-256 in hexadecimal, of the files that are kept beside the definitions."""
+    query = """
+        SELECT name, encode(sha256(content), 'hex') AS hash
+          FROM tenant_files
+         WHERE tenant_id = $1
+         ORDER BY name
+         LIMIT $2
+    """
+    return {row["name"]: row["hash"] for row in await scope.fetch(query, scope.tenant_id, MOST)}
+
+
+async def files(scope: TenantScope) -> dict[str, bytes]:
+    query = """
+        SELECT name, content
+          FROM tenant_files
+         WHERE tenant_id = $1
+         ORDER BY name
+         LIMIT $2
+    """
+    return {row["name"]: row["content"] for row in await scope.fetch(query, scope.tenant_id, MOST)}
+
+
+async def put_file(scope: TenantScope, name: str, content: bytes) -> None:
+    query = """
+        INSERT INTO tenant_files (tenant_id, name, content)
+        VALUES ($1, $2, $3)
+            ON CONFLICT (tenant_id, name) DO UPDATE
+           SET content = EXCLUDED.content
+    """
+    await scope.execute(query, scope.tenant_id, name, content)
+
+
+async def delete_file(scope: TenantScope, name: str) -> None:
+    await scope.execute("DELETE FROM tenant_files WHERE tenant_id = $1 AND name = $2", scope.tenant_id, name)
+
+
+async def applied(scope: TenantScope) -> frozenset[tuple[str, str]]:
+    """(kind, name) of what the last apply found in the files."""
+    query = """
+        SELECT kind, name
+          FROM applied
+         WHERE tenant_id = $1
+         LIMIT $2
+    """
+    return frozenset((row["kind"], row["name"]) for row in await scope.fetch(query, scope.tenant_id, 10 * MOST))
+
+
+async def put_applied(scope: TenantScope, kinds: Sequence[str], found: Collection[tuple[str, str]]) -> None:
+    """Of these kinds exactly `found`."""
+    query = """
+        WITH found AS (
+            SELECT * FROM unnest($3::text[], $4::text[]) AS f (kind, name)),
+        gone AS (
+            DELETE FROM applied AS a
+             WHERE a.tenant_id = $1
+               AND a.kind = ANY ($2)
+               AND NOT EXISTS (SELECT FROM found AS f WHERE f.kind = a.kind AND f.name = a.name))
+        INSERT INTO applied (tenant_id, kind, name)
+        SELECT $1, f.kind, f.name
+          FROM found AS f
+            ON CONFLICT DO NOTHING
+    """
+    listed = sorted(found)
+    await scope.execute(query, scope.tenant_id, list(kinds), [kind for kind, _ in listed], [name for _, name in listed])
 
 
 async def lock_version(scope: TenantScope) -> int:

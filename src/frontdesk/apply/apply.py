@@ -1,7 +1,7 @@
 """Brings what is stored up to a tenant's files: definitions in one transaction, then documents, then the classifier.
 
-Files are the truth: what they no longer have is removed. What is already as they say is not touched, so that a second
-run does nothing and a running server keeps its caches.
+Files are the truth of what comes from them: what they no longer have is removed. What is already as they say is not
+touched, so that a second run does nothing and a running server keeps its caches.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import structlog
 
 from frontdesk.agents import store as definitions_store
 from frontdesk.agents.models import Definitions
-from frontdesk.apply.files import PROVIDERS, Folder, definitions_of, read_folder
+from frontdesk.apply.files import PROVIDERS, Folder, read_folder
 from frontdesk.apply.plan import Action, Change, Kind, OnProgress, Plan, Progress, compare
 from frontdesk.core.errors import Conflict, DefinitionError, FieldError
 from frontdesk.core.ids import new_id
@@ -34,6 +34,9 @@ log = structlog.get_logger()
 
 # Makes the tenant's classifier fit the agents' examples; False when it did already.
 Fit = Callable[[Definitions], Awaitable[bool]]
+
+# Name -> (value, the variable that it comes from).
+Secrets = Mapping[str, tuple[str, str]]
 
 _TRIES = 3
 
@@ -71,46 +74,63 @@ def _unheard(_progress: Progress) -> None:
 
 
 async def apply_folder(
-    folder: Path, services: ApplyServices, on_progress: OnProgress = _unheard, *, dry_run: bool = False
+    folder: Path,
+    services: ApplyServices,
+    on_progress: OnProgress = _unheard,
+    *,
+    dry_run: bool = False,
+    prune: bool = False,
 ) -> Report:
     """Idempotent; two at once take turns. Raises DefinitionError with every problem of the files; then nothing is done.
 
-    A document that can't be read is in the report and stops nothing.
+    What an earlier apply had found in the files, and they no longer have, is removed; what was made otherwise is so
+    with `prune` alone. A document that can't be read is in the report and stops nothing.
     """
     begun = monotonic()
     wanted = await asyncio.to_thread(read_folder, folder, services.providers)
-    if dry_run:
-        tenant_id, version, definitions = await _looked_at(wanted, services)
-    else:
-        tenant_id, version, definitions = await _stored(wanted, services, on_progress)
-    plan = Plan(definitions, await _document_changes(tenant_id, wanted, services))
+    found = await (_looked_at(wanted, services, prune) if dry_run else _stored(wanted, services, on_progress, prune))
+    documents, kept = await _document_changes(found, wanted, services, prune)
+    plan = Plan(found.changes, documents, (*found.kept, *kept))
     ingested, fitted = None, False
-    if tenant_id is not None and not dry_run:
-        if plan.documents:
-            ingested = await _ingested(tenant_id, wanted, services, on_progress)
+    if found.definitions is not None:
+        if documents:
+            ingested = await _ingested(found, wanted, services, on_progress, prune)
+        await _documents_applied(found.definitions.tenant.id, wanted, services)
         on_progress(Progress("classifier", 0, 1, ""))
-        fitted = await services.fit(definitions_of(wanted, tenant_id, version))
+        fitted = await services.fit(found.definitions)
         on_progress(Progress("classifier", 1, 1, ""))
-        log.info("tenant.applied", tenant=wanted.slug, version=version, changes=len(plan.definitions))
-    return Report(wanted.slug, tenant_id, version, plan, ingested, fitted, dry_run, monotonic() - begun)
+        log.info("tenant.applied", tenant=wanted.slug, version=found.version, changes=len(plan.definitions))
+    return Report(wanted.slug, found.tenant_id, found.version, plan, ingested, fitted, dry_run, monotonic() - begun)
 
 
 # Definitions
 
 
-async def _looked_at(wanted: Folder, services: ApplyServices) -> tuple[UUID | None, int, tuple[Change, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found, and unless it is a dry run done."""
+
+    tenant_id: UUID | None
+    version: int
+    changes: tuple[Change, ...]
+    kept: tuple[Change, ...]
+    applied: frozenset[tuple[str, str]]  # by the apply before
+    definitions: Definitions | None = None  # as they are stored now; None in a dry run
+
+
+async def _looked_at(wanted: Folder, services: ApplyServices, prune: bool) -> _Found:
     found = await tenants_store.tenant_named(services.database, wanted.slug)
     _refuse_deleting(found)
     if found is None:
-        return None, 0, compare(wanted, None, _secrets(wanted, services, {}), {})
+        return _Found(None, 0, compare(wanted, None, _secrets(wanted, services, {}), {}, {}), (), frozenset())
     async with services.database.scope(found.id) as scope:
         changes, _ = await _compared(scope, wanted, services)
-    return found.id, found.version, changes
+        applied = await definitions_store.applied(scope)
+    changes, kept = _parted(changes, applied, prune)
+    return _Found(found.id, found.version, changes, kept, applied)
 
 
-async def _stored(
-    wanted: Folder, services: ApplyServices, on_progress: OnProgress
-) -> tuple[UUID, int, tuple[Change, ...]]:
+async def _stored(wanted: Folder, services: ApplyServices, on_progress: OnProgress, prune: bool) -> _Found:
     for _ in range(_TRIES):
         found = await tenants_store.tenant_named(services.database, wanted.slug)
         tenant_id = new_id() if found is None else found.id
@@ -123,15 +143,41 @@ async def _stored(
             if tenant is None:
                 continue  # it was removed since we found it
             _refuse_deleting(tenant)
-            changes, values = await _compared(scope, wanted, services)
-            await _write(scope, wanted, changes, values, services, on_progress)
+            changes, secrets = await _compared(scope, wanted, services)
+            applied = await definitions_store.applied(scope)
+            changes, kept = _parted(changes, applied, prune)
+            await store_changes(scope, wanted, changes, secrets, services, on_progress)
+            await definitions_store.put_applied(scope, _DEFINED, _definitions_in(wanted))
             version = tenant.version
             if found is None:
                 changes = (Change(Kind.TENANT, wanted.slug, Action.ADDED), *changes)
             elif changes:
                 version = await definitions_store.bump_version(scope)
-        return tenant_id, version, changes
+            definitions = await definitions_store.load_definitions(scope)
+        return _Found(tenant_id, version, changes, kept, applied, definitions)
     raise Conflict(f"The tenant {wanted.slug} is being created and removed by others. Try again.")
+
+
+def _parted(
+    changes: tuple[Change, ...], applied: frozenset[tuple[str, str]], prune: bool
+) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """(to be made, left alone): only what had come from files goes with them."""
+    left = {
+        each
+        for each in changes
+        if each.action is Action.REMOVED and not prune and (each.kind, each.name) not in applied
+    }
+    return tuple(each for each in changes if each not in left), tuple(each for each in changes if each in left)
+
+
+_DEFINED = (Kind.ALIAS, Kind.PROMPT, Kind.TOOL, Kind.AGENT, Kind.SECRET, Kind.FILE)
+
+
+def _definitions_in(wanted: Folder) -> set[tuple[str, str]]:
+    named: tuple[Mapping[str, object], ...] = (
+        wanted.aliases, wanted.prompts, wanted.tools, wanted.agents, wanted.secrets, wanted.others or {},
+    )  # fmt: skip
+    return {(kind, name) for kind, names in zip(_DEFINED, named, strict=True) for name in names}
 
 
 def _refuse_deleting(tenant: TenantRow | None) -> None:
@@ -139,36 +185,36 @@ def _refuse_deleting(tenant: TenantRow | None) -> None:
         raise Conflict(f"The tenant {tenant.slug} is being deleted. Apply its files again when it is gone.")
 
 
-async def _compared(
-    scope: TenantScope, wanted: Folder, services: ApplyServices
-) -> tuple[tuple[Change, ...], dict[str, str]]:
-    """The changes, and the secrets' values that are to be there."""
+async def _compared(scope: TenantScope, wanted: Folder, services: ApplyServices) -> tuple[tuple[Change, ...], Secrets]:
+    """The changes, and the secrets that are to be there."""
     stored = await tenant_secrets.opened(scope, services.cipher)
     values = _secrets(wanted, services, stored)
-    return compare(wanted, await definitions_store.load_definitions(scope), values, stored), values
+    definitions, files = await definitions_store.load_definitions(scope), await definitions_store.file_hashes(scope)
+    return compare(wanted, definitions, values, stored, files), values
 
 
-def _secrets(wanted: Folder, services: ApplyServices, stored: Mapping[str, str]) -> dict[str, str]:
+def _secrets(wanted: Folder, services: ApplyServices, stored: Secrets) -> Secrets:
     """From the environment; a secret whose variable is not set here stays as it is stored."""
-    values, errors = {}, []
+    values: dict[str, tuple[str, str]] = {}
+    errors = []
     for name, source in wanted.secrets.items():
-        value = services.environment.get(source.variable) or stored.get(name)
+        value = services.environment.get(source.variable) or stored.get(name, (None, ""))[0]
         if value is None:
             errors.append(FieldError(source.place, f"the environment variable `{source.variable}` is not set"))
         else:
-            values[name] = value
+            values[name] = value, source.variable
     if errors:
         raise DefinitionError(f"{errors[0].field}: {errors[0].message}", errors=errors)
     return values
 
 
-async def _write(
+async def store_changes(
     scope: TenantScope,
     wanted: Folder,
     changes: tuple[Change, ...],
-    secrets: Mapping[str, str],
+    secrets: Secrets,
     services: ApplyServices,
-    on_progress: OnProgress,
+    on_progress: OnProgress = _unheard,
 ) -> None:
     """Puts in the order of `changes`, tools before agents; removes the other way around."""
     puts = [change for change in changes if change.action is not Action.REMOVED]
@@ -196,36 +242,62 @@ async def _write(
             case Kind.AGENT, True:
                 await definitions_store.delete_agent(scope, name)
             case Kind.SECRET, False:
-                await tenant_secrets.put(scope, services.cipher, name, secrets[name])
+                value, variable = secrets[name]
+                await tenant_secrets.put(scope, services.cipher, name, value, variable)
             case Kind.SECRET, True:
                 await tenants_store.delete_secret(scope, name)
+            case Kind.FILE, False:
+                await definitions_store.put_file(scope, name, (wanted.others or {})[name])
+            case Kind.FILE, True:
+                await definitions_store.delete_file(scope, name)
         on_progress(Progress("definitions", done, len(changes), f"{change.kind} {name}"))
 
 
 # Documents
 
 
-async def _document_changes(tenant_id: UUID | None, wanted: Folder, services: ApplyServices) -> tuple[Change, ...]:
-    if tenant_id is None:
-        return tuple(Change(Kind.DOCUMENT, source.name, Action.ADDED) for source in wanted.documents)
+async def _document_changes(
+    found: _Found, wanted: Folder, services: ApplyServices, prune: bool
+) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """(to be made, left alone)."""
+    if found.tenant_id is None:
+        return tuple(Change(Kind.DOCUMENT, source.name, Action.ADDED) for source in wanted.documents), ()
     settings = wanted.settings
-    found = await services.knowledge.compare(
-        tenant_id, wanted.documents, chunk_tokens=settings.chunk_tokens, chunk_overlap=settings.chunk_overlap
+    seen = await services.knowledge.compare(
+        found.tenant_id, wanted.documents, chunk_tokens=settings.chunk_tokens, chunk_overlap=settings.chunk_overlap
     )
-    by_action = ((Action.ADDED, found.added), (Action.CHANGED, found.changed), (Action.REMOVED, found.removed))
-    return tuple(Change(Kind.DOCUMENT, name, action) for action, names in by_action for name in names)
+    by_action = ((Action.ADDED, seen.added), (Action.CHANGED, seen.changed), (Action.REMOVED, seen.removed))
+    changes = tuple(Change(Kind.DOCUMENT, name, action) for action, names in by_action for name in names)
+    return _parted(changes, found.applied, prune)
 
 
-async def _ingested(tenant_id: UUID, wanted: Folder, services: ApplyServices, on_progress: OnProgress) -> IngestReport:
+async def _ingested(
+    found: _Found, wanted: Folder, services: ApplyServices, on_progress: OnProgress, prune: bool
+) -> IngestReport:
+    assert found.tenant_id is not None, "there are changes of a tenant that is there"
+
     def progress(done: int, total: int, name: str) -> None:
         on_progress(Progress("documents", done, total, name))
 
+    names = {source.name for source in wanted.documents}
     return await services.knowledge.ingest(
-        tenant_id,
+        found.tenant_id,
         wanted.documents,
         chunk_tokens=wanted.settings.chunk_tokens,
         chunk_overlap=wanted.settings.chunk_overlap,
-        prune=True,
         limits=wanted.settings.limits.over(services.limits),
+        prune=prune,
+        remove=sorted(name for kind, name in found.applied if kind == Kind.DOCUMENT and name not in names),
         progress=progress,
     )
+
+
+async def _documents_applied(tenant_id: UUID, wanted: Folder, services: ApplyServices) -> None:
+    """At the end: who is stopped before it removes the same documents the next time."""
+    settings = wanted.settings
+    await services.knowledge.keep_originals(
+        tenant_id, wanted.documents, chunk_tokens=settings.chunk_tokens, chunk_overlap=settings.chunk_overlap
+    )
+    async with services.database.scope(tenant_id) as scope:
+        names = {(str(Kind.DOCUMENT), source.name) for source in wanted.documents}
+        await definitions_store.put_applied(scope, [Kind.DOCUMENT], names)

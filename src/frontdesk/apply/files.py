@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar  # parsed YAML is untyped
+from typing import TypeVar  # parsed YAML is untyped
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,13 +18,10 @@ from frontdesk.agents.models import (
     Agent,
     Alias,
     Definitions,
-    EmergencySettings,
     Prompt,
-    RetentionSettings,
     Target,
     Tenant,
     TenantSettings,
-    WidgetSettings,
 )
 from frontdesk.apply.checked import check
 from frontdesk.apply.forms import AgentForm, AliasForm, Form, LLMForm, TenantForm, ToolForm
@@ -34,10 +31,7 @@ from frontdesk.apply.sources import Files, FolderFiles
 from frontdesk.apply.template_files import TemplateFiles
 from frontdesk.apply.tool_files import ToolReader
 from frontdesk.core.expressions import BadExpression, compiled
-from frontdesk.core.limits import Limits
-from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Source
-from frontdesk.privacy.policy import PrivacySettings
 from frontdesk.tools.types import ToolDefinition
 
 LOCAL = "local"  # the one that has no key
@@ -71,6 +65,7 @@ class Folder:
     aliases: dict[str, Alias]
     secrets: dict[str, SecretSource]
     documents: tuple[Source, ...]
+    others: dict[str, bytes] | None  # files beside these, to be given back by an export; None: nothing is said of them
 
 
 def definitions_of(folder: Folder, tenant_id: UUID, version: int) -> Definitions:
@@ -135,6 +130,7 @@ class _Reader:
             aliases=aliases,
             secrets=secrets,
             documents=documents,
+            others=self._files.others(),
         )
         files = {name: self._files.shown(f"prompts/{name}.md") for name in prompts}
         self._templates.check_prompts(definitions_of(found, UUID(int=0), 0), files)
@@ -214,20 +210,19 @@ class _Reader:
         if form.chunk_overlap >= form.chunk_tokens:
             sentence = f"`chunk_overlap` is {form.chunk_overlap}; accepted: below `chunk_tokens`, {form.chunk_tokens}"
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
-        words = {language: tuple(phrases) for language, phrases in form.emergency.words.items()}
-        values: dict[str, Any] = form.model_dump(
-            exclude={"slug", "name", "secrets", "emergency", "retention", "widget", "sign_in", "limits", "privacy"}
-        )
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return TenantSettings(
-            **values,
-            emergency=EmergencySettings(texts=form.emergency.texts, words=words),
-            retention=RetentionSettings(**form.retention.model_dump()),
-            limits=Limits(**form.limits.model_dump()),
-            widget=WidgetSettings(tuple(form.widget.origins)),
-            sign_in=msgspec.convert(form.sign_in.model_dump(), SignInSettings),
-            privacy=msgspec.convert(form.privacy.model_dump(), PrivacySettings),
-        )
+        self._check_permitted(form, at)
+        # The form mirrors the settings, name by name.
+        return msgspec.convert(form.model_dump(exclude={"slug", "name", "secrets"}), TenantSettings)
+
+    def _check_permitted(self, form: TenantForm, at: Located) -> None:
+        agents, tools = form.permitted.agents, form.permitted.tools
+        for place, name in enumerate(agents or ()):
+            self._check_known(at, ("permitted", "agents", place), "agent", name, self._names("agents"))
+        for place, name in enumerate(tools or ()):
+            self._check_known(at, ("permitted", "tools", place), "tool", name, self._names("tools"))
+        if agents is not None and form.default_agent not in agents:
+            sentence = f"`permitted.agents` leaves out the default agent, `{form.default_agent}`"
+            self._problems.add(at.file, at.line(("permitted", "agents")), sentence)
 
     def _aliases(self, form: LLMForm, at: Located, secrets: Collection[str] | None) -> dict[str, Alias]:
         """`secrets`: those that tenant.yaml names; None when that can't be read."""

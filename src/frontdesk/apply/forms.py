@@ -32,6 +32,11 @@ class WidgetForm(Form):
     origins: Annotated[list[Origin], Field(max_length=50)] = []
 
 
+class PermittedForm(Form):
+    agents: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
+    tools: Annotated[list[str], Field(max_length=2000)] | None = None
+
+
 class SecretForm(Form):
     env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
@@ -111,7 +116,9 @@ class TenantForm(Form):
     name: Line
     languages: Annotated[list[Language], Field(min_length=1, max_length=20)] = ["en"]
     time_zone: Line = "UTC"
+    region: Annotated[str, Field(max_length=100)] = ""
     default_agent: Name = "general_info"
+    permitted: PermittedForm = PermittedForm()
     greeting: Text = "Hello! How can we help?"
     suggestions: Annotated[list[Line], Field(max_length=10)] = []
     emergency: EmergencyForm

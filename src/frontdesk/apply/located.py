@@ -212,6 +212,11 @@ class _Builder:
         return path
 
 
+def reads_as_text(text: str) -> bool:
+    """Whether a scalar of these characters is text without quotes."""
+    return isinstance(_plain(text), str)
+
+
 def _plain(text: str) -> Any:
     """An unquoted scalar by YAML 1.2's core schema."""
     if text in _NULLS:

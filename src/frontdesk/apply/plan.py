@@ -1,6 +1,7 @@
 """What differs between a tenant's files and what is stored: the diff that is shown, and the work that is to be done."""
 
 import difflib
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     TOOL = "tool"
     AGENT = "agent"
     SECRET = "secret"  # noqa: S105 - a kind, not a password
+    FILE = "file"
     DOCUMENT = "document"
 
 
@@ -58,6 +60,7 @@ class Plan:
 
     definitions: tuple[Change, ...] = ()
     documents: tuple[Change, ...] = ()
+    kept: tuple[Change, ...] = ()  # would be removed by `prune`: never came from files
 
     @property
     def is_empty(self) -> bool:
@@ -85,14 +88,22 @@ OnProgress = Callable[[Progress], None]
 
 
 def compare(
-    folder: Folder, stored: Definitions | None, secrets: Mapping[str, str], stored_secrets: Mapping[str, str]
+    folder: Folder,
+    stored: Definitions | None,
+    secrets: Mapping[str, Any],
+    stored_secrets: Mapping[str, Any],
+    stored_files: Mapping[str, str] | None = None,
 ) -> tuple[Change, ...]:
-    """The changes of definitions, by kind and name. Secrets (name -> value) are compared, never shown."""
+    """The changes of definitions, by kind and name. Secrets (by name) are compared, never shown; files by their
+    hashes, when both sides tell of them."""
     changes: list[Change] = []
     before, after = _stored_values(stored), _wanted_values(folder)
     for kind in (Kind.TENANT, Kind.ALIAS, Kind.PROMPT, Kind.TOOL, Kind.AGENT):
         changes += _differences(kind, before[kind], after[kind])
     hidden = _differences(Kind.SECRET, dict(stored_secrets), dict(secrets))
+    if folder.others is not None and stored_files is not None:
+        others = {name: hashlib.sha256(content).hexdigest() for name, content in folder.others.items()}
+        hidden += _differences(Kind.FILE, stored_files, others)
     return (*changes, *(Change(each.kind, each.name, each.action) for each in hidden))
 
 

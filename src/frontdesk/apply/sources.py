@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol  # what files hold is untyped until a form has checked it
 
-from frontdesk.apply.located import Located, Path_, read_text, read_yaml
+from frontdesk.apply.located import MAX_BYTES, Located, Path_, read_text, read_yaml
 from frontdesk.apply.problems import Problems, did_you_mean
 from frontdesk.knowledge.models import Source
 
@@ -35,6 +35,9 @@ class Files(Protocol):
     def text(self, name: str) -> str | None: ...
 
     def documents(self) -> tuple[Source, ...]: ...
+
+    def others(self) -> dict[str, bytes] | None:
+        """The files beside those: functions of tools and the README. None where files are none."""
 
 
 class FolderFiles:
@@ -94,6 +97,17 @@ class FolderFiles:
                 sources.append(Source(str(name), path.read_bytes()))
         return tuple(sources)
 
+    def others(self) -> dict[str, bytes] | None:
+        found = {}
+        for path in (self._folder / "README.md", *sorted((self._folder / "tools").glob("*.py"))):
+            if path.is_file() and not path.name.startswith((".", "__")):
+                name = path.relative_to(self._folder).as_posix()
+                if path.stat().st_size > MAX_BYTES:
+                    self._problems.add(str(path), 1, f"is larger than {MAX_BYTES:,} bytes, the most that is accepted")
+                else:
+                    found[name] = path.read_bytes()
+        return found
+
 
 class HeldFiles:
     """Values as of `written.py`. In place of lines they have numbers, of which `place_at` knows what they stand for."""
@@ -121,6 +135,9 @@ class HeldFiles:
 
     def documents(self) -> tuple[Source, ...]:
         return ()
+
+    def others(self) -> dict[str, bytes] | None:
+        return None
 
 
 def located(value: Any, file: str) -> Located:

@@ -19,6 +19,7 @@ from frontdesk.cli import staff as people
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
 from frontdesk.cli.explain import explain as tell_why
+from frontdesk.cli.export import export as write_files
 from frontdesk.cli.rotate import rotate_keys as rotate_all
 from frontdesk.cli.tenants import purge_disk, tenant_commands
 from frontdesk.cli.train import train as learn_from
@@ -94,12 +95,28 @@ def migrate(config: Config = None, data: Data = None) -> None:
 def apply(
     folder: Annotated[Path, typer.Argument(help="a tenant's folder: tenant.yaml, agents, tools, documents")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change and change nothing")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="remove also what never came from files")] = False,
     config: Config = None,
     data: Data = None,
 ) -> None:
     """Bring a tenant up to its files, beside a running server or without one."""
     settings = settings_of(config, data=data)
-    raise typer.Exit(asyncio.run(apply_to(settings, folder, say, Console(), dry_run=dry_run)))
+    raise typer.Exit(asyncio.run(apply_to(settings, folder, say, Console(), dry_run=dry_run, prune=prune)))
+
+
+@app.command()
+def export(
+    tenant: Annotated[str, typer.Argument(help="its slug or id")],
+    folder: Annotated[Path, typer.Argument(help="an empty folder, or one that is not there yet")],
+    with_data: Annotated[bool, typer.Option("--data", help="also what was said, as JSON lines")] = False,
+    config: Config = None,
+    data: Annotated[
+        Path | None, typer.Option("--data-directory", help="data directory: database, keys, models")
+    ] = None,
+) -> None:
+    """Write a tenant's files as `apply` takes them, beside a running server or without one."""
+    settings = settings_of(config, data=data)
+    raise typer.Exit(asyncio.run(write_files(settings, tenant, folder, say, Console(), data=with_data)))
 
 
 app.add_typer(tenant_commands(settings_of, say), name="tenant")

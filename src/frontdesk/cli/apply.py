@@ -31,7 +31,9 @@ _STAGES = {
 }
 
 
-async def apply(settings: Settings, folder: Path, say: Say, console: Console, *, dry_run: bool = False) -> int:
+async def apply(
+    settings: Settings, folder: Path, say: Say, console: Console, *, dry_run: bool = False, prune: bool = False
+) -> int:
     """The exit code: 0 done or nothing to do, 1 the files have mistakes or a document was refused.
 
     Works beside a running server, whose next turns then use the new definitions.
@@ -41,7 +43,7 @@ async def apply(settings: Settings, folder: Path, say: Say, console: Console, *,
         read_folder(folder, PROVIDERS | set(settings.providers))
         async with built(settings, say, alone=False) as services:
             with progress_bars(console) as on_progress:
-                report = await apply_folder(folder, apply_services(services), on_progress, dry_run=dry_run)
+                report = await apply_folder(folder, apply_services(services), on_progress, dry_run=dry_run, prune=prune)
     except DefinitionError as error:
         show_problems(console, error)
         return 1
@@ -61,6 +63,9 @@ def show_problems(console: Console, error: DefinitionError) -> None:
 def show_report(console: Console, report: Report) -> None:
     for change in (*report.plan.definitions, *report.plan.documents):
         _show_change(console, change)
+    for change in report.plan.kept:
+        name = f"{change.kind} [bold]{escape(change.name)}[/]"
+        console.print(f"[dim]=[/] {name} came from no file and stays; --prune removes it", highlight=False)
     refused = report.documents.refused if report.documents else ()
     for refusal in refused:
         console.print(f"[red]![/] document {escape(refusal.name)}: {escape(refusal.reason)}", highlight=False)

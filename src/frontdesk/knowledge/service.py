@@ -54,11 +54,13 @@ class Knowledge:
         chunk_overlap: int = 20,
         prune: bool = False,
         limits: Limits = Limits(),
+        remove: Sequence[str] = (),
         progress: Progress = _silent,
     ) -> IngestReport:
         """Reads what is new or changed, a transaction a document: a search meets the old one or the new one, whole.
 
-        `prune` removes documents that are not among `sources`. `progress` hears (done, total, name) after each source.
+        `prune` removes documents that are not among `sources`, `remove` those of these names. `progress` hears (done,
+        total, name) after each source.
         A source that can't be read is in the report and stops nothing. Raises Invalid for chunk sizes out of range.
         """
         settings = ChunkSettings(chunk_tokens, chunk_overlap)
@@ -67,6 +69,7 @@ class Knowledge:
         names = [source.name for source in sources]
         known = await self._fingerprints(tenant_id, names)
         seen: set[str] = set()
+        removed = await self._remove(tenant_id, remove)  # first: there may be no room for the new ones beside these
         room = _Room(limits, names if prune else None)
         for done, source in enumerate(sources, start=1):
             fingerprint = await asyncio.to_thread(self._fingerprint, source, settings)
@@ -82,7 +85,7 @@ class Knowledge:
                     refused.append(Refusal(source.name, error.detail))
             seen.add(source.name)
             progress(done, len(sources), source.name)
-        removed = await self._prune(tenant_id, names) if prune else 0
+        removed += await self._prune(tenant_id, names) if prune else 0
         if removed or counts["changed"]:
             async with self._db.scope(tenant_id) as scope:
                 await store.lock(scope)
@@ -177,7 +180,7 @@ class Knowledge:
             await store.lock(scope)
             await store.remove(scope, source.name)
             await room.check(scope, extract)
-            document_id = await store.insert_document(scope, source.name, fingerprint, extract)
+            document_id = await store.insert_document(scope, source, fingerprint, extract)
             for start in range(0, len(passages), _PASSAGES_AT_ONCE):
                 await store.insert_passages(scope, document_id, passages[start : start + _PASSAGES_AT_ONCE])
             if len(questions):
@@ -188,6 +191,34 @@ class Knowledge:
         extract = parse(source)
         chunks = chunk(extract, settings, self._embedder.count_tokens)
         return extract, chunks, [embedded_text(extract, piece) for piece in chunks]
+
+    async def keep_originals(
+        self, tenant_id: UUID, sources: Sequence[Source], *, chunk_tokens: int, chunk_overlap: int
+    ) -> int:
+        """Keeps the bytes of documents that were read from the same ones before these were kept; how many."""
+        settings = ChunkSettings(chunk_tokens, chunk_overlap)
+        async with self._db.scope(tenant_id) as scope:
+            bare = set(await store.without_original(scope, len(sources)))
+        lacking = [source for source in sources if source.name in bare]
+        for source in lacking:
+            fingerprint = await asyncio.to_thread(self._fingerprint, source, settings)
+            async with self._db.scope(tenant_id) as scope:
+                await store.put_original(scope, source.name, fingerprint, source.content)
+        return len(lacking)
+
+    async def original(self, tenant_id: UUID, name: str) -> bytes | None:
+        """The document's bytes as they came; None when it was read before they were kept."""
+        async with self._db.scope(tenant_id) as scope:
+            return await store.original(scope, name)
+
+    async def _remove(self, tenant_id: UUID, names: Sequence[str]) -> int:
+        removed = 0
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            async with self._db.scope(tenant_id) as scope:
+                await store.lock(scope)
+                for name in names[start : start + _NAMES_AT_ONCE]:
+                    removed += await store.remove(scope, name)
+        return removed
 
     async def _prune(self, tenant_id: UUID, keep: Sequence[str]) -> int:
         removed = 0

@@ -9,7 +9,7 @@ from frontdesk.core import json
 from frontdesk.core.ids import new_id
 from frontdesk.db import TenantScope
 from frontdesk.embedding import Vectors
-from frontdesk.knowledge.models import Chunk, DocumentEntry, Excerpt, Extract, Passage
+from frontdesk.knowledge.models import Chunk, DocumentEntry, Excerpt, Extract, Passage, Source
 from frontdesk.knowledge.words import searchable
 
 
@@ -98,16 +98,54 @@ async def held(scope: TenantScope, names: Sequence[str] | None) -> tuple[int, in
     return row["documents"], row["bytes"]
 
 
-async def insert_document(scope: TenantScope, name: str, fingerprint: str, extract: Extract) -> UUID:
+async def insert_document(scope: TenantScope, source: Source, fingerprint: str, extract: Extract) -> UUID:
+    """With its bytes as they came, for exports."""
     document_id = new_id()
     query = """
-        INSERT INTO documents (tenant_id, id, name, title, media_type, fingerprint, text)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO documents (tenant_id, id, name, title, media_type, fingerprint, text, original)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     """
     await scope.execute(
-        query, scope.tenant_id, document_id, name, extract.title, extract.media_type, fingerprint, extract.text
-    )
+        query, scope.tenant_id, document_id, source.name, extract.title, extract.media_type, fingerprint, extract.text,
+        source.content,
+    )  # fmt: skip
     return document_id
+
+
+async def without_original(scope: TenantScope, limit: int) -> list[str]:
+    """Names of documents that were read before their bytes were kept."""
+    query = """
+        SELECT name
+          FROM documents
+         WHERE tenant_id = $1
+           AND original IS NULL
+         ORDER BY name
+         LIMIT $2
+    """
+    return [row["name"] for row in await scope.fetch(query, scope.tenant_id, limit)]
+
+
+async def put_original(scope: TenantScope, name: str, fingerprint: str, content: bytes) -> None:
+    """Of the document that was read from these bytes, and no other."""
+    query = """
+        UPDATE documents
+           SET original = $4
+         WHERE tenant_id = $1
+           AND name = $2
+           AND fingerprint = $3
+    """
+    await scope.execute(query, scope.tenant_id, name, fingerprint, content)
+
+
+async def original(scope: TenantScope, name: str) -> bytes | None:
+    query = """
+        SELECT original
+          FROM documents
+         WHERE tenant_id = $1
+           AND name = $2
+    """
+    content: bytes | None = await scope.fetchval(query, scope.tenant_id, name)
+    return content
 
 
 async def insert_passages(scope: TenantScope, document_id: UUID, passages: Sequence[NewPassage]) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from cachetools import LRUCache
 
-from frontdesk.agents.models import Definitions
+from frontdesk.agents.models import Definitions, permitted
 from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, ProviderError, RateLimited
@@ -225,7 +225,7 @@ class Supervisor:
     async def fit(self, definitions: Definitions) -> bool:
         """Makes the stored classifier that of the agents' examples; False when it is already."""
         tenant_id = definitions.tenant.id
-        examples = examples_of(definitions)
+        examples = examples_of(permitted(definitions))
         wanted = fingerprint(examples, self._embedder.name)
         async with self._db.scope(tenant_id) as scope:
             stored = await store.classifier(scope)

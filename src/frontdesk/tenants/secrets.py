@@ -28,11 +28,23 @@ class TenantSecrets:
         return self._cipher.open(tenant_id, value).decode() if value is not None else None
 
 
-async def opened(scope: TenantScope, cipher: Cipher) -> dict[str, str]:
-    """Name -> value, all of the scope's tenant. Raises DecryptFailed when the key of one is gone."""
-    sealed = await store.secrets(scope)
-    return {name: cipher.open(scope.tenant_id, value).decode() for name, value in sealed.items()}
+async def opened(scope: TenantScope, cipher: Cipher) -> dict[str, tuple[str, str]]:
+    """Name -> (value, the variable that it comes from), all of the scope's tenant.
+
+    Raises DecryptFailed when the key of one is gone.
+    """
+    sealed, variables = await store.secrets(scope), await store.secret_variables(scope)
+    return {
+        name: (cipher.open(scope.tenant_id, value).decode(), variables[name] or variable_of(name))
+        for name, value in sealed.items()
+    }
 
 
-async def put(scope: TenantScope, cipher: Cipher, name: str, value: str) -> None:
-    await store.put_secret(scope, name, cipher.seal(scope.tenant_id, value.encode()))
+def variable_of(name: str) -> str:
+    """What a file calls the variable of a secret that came from none."""
+    return name.upper()
+
+
+async def put(scope: TenantScope, cipher: Cipher, name: str, value: str, variable: str | None = None) -> None:
+    """`variable`: of the environment, as the tenant's file names it; None leaves what is known of it."""
+    await store.put_secret(scope, name, cipher.seal(scope.tenant_id, value.encode()), variable)

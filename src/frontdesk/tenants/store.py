@@ -163,14 +163,27 @@ async def secrets(scope: TenantScope, limit: int = 1000) -> dict[str, bytes]:
     return {row["name"]: row["value"] for row in rows}
 
 
-async def put_secret(scope: TenantScope, name: str, encrypted: bytes) -> None:
+async def secret_variables(scope: TenantScope, limit: int = 1000) -> dict[str, str | None]:
+    """Name -> the variable of the environment that it came from, where that is known."""
     query = """
-           INSERT INTO secrets (tenant_id, name, value)
-           VALUES ($1, $2, $3)
-      ON CONFLICT (tenant_id, name)
-        DO UPDATE SET value = EXCLUDED.value, updated_at = now()
+        SELECT name, variable
+          FROM secrets
+         WHERE tenant_id = $1
+         ORDER BY name
+         LIMIT $2
     """
-    await scope.execute(query, scope.tenant_id, name, encrypted)
+    rows = await scope.fetch(query, scope.tenant_id, limit)
+    return {row["name"]: row["variable"] for row in rows}
+
+
+async def put_secret(scope: TenantScope, name: str, encrypted: bytes, variable: str | None = None) -> None:
+    query = """
+           INSERT INTO secrets AS s (tenant_id, name, value, variable)
+           VALUES ($1, $2, $3, $4)
+      ON CONFLICT (tenant_id, name)
+        DO UPDATE SET value = EXCLUDED.value, variable = coalesce(EXCLUDED.variable, s.variable), updated_at = now()
+    """
+    await scope.execute(query, scope.tenant_id, name, encrypted, variable)
 
 
 async def delete_secret(scope: TenantScope, name: str) -> None:
