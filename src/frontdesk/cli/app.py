@@ -18,6 +18,7 @@ from frontdesk.cli import signing
 from frontdesk.cli import staff as people
 from frontdesk.cli.apply import apply as apply_to
 from frontdesk.cli.chat import chat as talk
+from frontdesk.cli.contact import contact_commands
 from frontdesk.cli.explain import explain as tell_why
 from frontdesk.cli.export import export as write_files
 from frontdesk.cli.rotate import rotate_keys as rotate_all
@@ -120,6 +121,7 @@ def export(
 
 
 app.add_typer(tenant_commands(settings_of, say), name="tenant")
+app.add_typer(contact_commands(settings_of, say), name="contact")
 
 
 @app.command()
