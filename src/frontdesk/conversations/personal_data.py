@@ -79,6 +79,7 @@ OF_NOBODY = {
     "agents": "the tenant's definitions",
     "aliases": "the tenant's definitions",
     "api_keys": "programs of the tenant",
+    "applied": "names of the tenant's definitions",
     "audit": "a contact is named by a hash there, which tells nothing once he is erased; what was appended stays",
     "audit_heads": "where the chain ends",
     "budget_warnings": "amounts",
@@ -96,6 +97,7 @@ OF_NOBODY = {
     "staff": "staff",
     "staff_links": "staff",
     "staff_sessions": "staff",
+    "tenant_files": "the tenant's files",
     "tools": "the tenant's definitions",
 }
 
