@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from typer.main import get_command
 
-from frontdesk.channels import api_keys, audit, feedback, http, jwks, page
+from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.http import Chat
@@ -219,6 +219,8 @@ async def _paths() -> dict[str, dict[str, Any]]:
         feedback.build_router(nothing, access),
         api_keys.build_router(nothing, access),
         audit.build_router(nothing, access),
+        auth.build_router(nothing, access),
+        staff.build_router(nothing, access),
         jwks.build_router(nothing),
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]

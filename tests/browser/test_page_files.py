@@ -9,7 +9,7 @@ from frontdesk.console import STATIC
 
 ROW = re.compile(r"^\| `(?P<file>[\w.-]+)` \|.*\| (?P<digest>[0-9a-f]{64}) \|$", re.MULTILINE)
 WORD = re.compile(r'^  (?P<name>\w+):\s+"(?P<text>.*)",$', re.MULTILINE)
-PAGES = ("index.html", "explanation.html")
+PAGES = ("index.html", "explanation.html", "console.html")
 LANGUAGES = sorted(path.stem for path in (STATIC / "words").glob("*.js"))
 
 
@@ -20,7 +20,7 @@ def words(language: str) -> dict[str, str]:
 def test_vendored_modules_are_what_their_list_says() -> None:
     vendor = STATIC / "vendor"
     listed = dict(ROW.findall((vendor / "VENDORED.md").read_text()))
-    assert listed.keys() == {"preact.js", "hooks.js", "htm.js"}
+    assert listed.keys() == {"preact.js", "hooks.js", "htm.js", "lean-qr.js"}
     for file, digest in listed.items():
         assert hashlib.sha256((vendor / file).read_bytes()).hexdigest() == digest
 

@@ -11,12 +11,13 @@ from frontdesk.audit.models import Filters
 from frontdesk.audit.store import entries
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
+from frontdesk.identity import session_store
 from frontdesk.identity.account import Account
 from frontdesk.identity.mail import Mail, SmtpServer
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.models import Kind, Principal
 from frontdesk.identity.passwords import Passwords
-from frontdesk.identity.permissions import Role
+from frontdesk.identity.permissions import Permission, Role
 from frontdesk.identity.sessions import Opened, Sessions
 from frontdesk.identity.sign_in import SignIn
 from frontdesk.identity.staff import Device, SignInSettings, Staff
@@ -104,6 +105,12 @@ class Office:
     def as_staff(self, staff: Staff) -> By:
         principal = Principal(Kind.STAFF, self.tenant_id, str(staff.id), staff.permissions)
         return By(principal, principal.actor("203.0.113.7"))
+
+    async def may(self, opened: Opened) -> frozenset[Permission] | None:
+        """What the sign-in may do by now; None when it is over."""
+        async with self.db.scope(self.tenant_id) as scope:
+            found = await session_store.live(scope, opened.session_id, self.clock.now())
+        return found.permissions if found is not None else None
 
     async def audited(self) -> list[Entry]:
         """The newest first."""

@@ -6,7 +6,7 @@ import pytest
 from office import HOME, PASSWORD, Office
 
 from frontdesk.core.errors import NotFound, TokenInvalid
-from frontdesk.identity.permissions import Role
+from frontdesk.identity.permissions import ROLES, Role
 from frontdesk.identity.sessions import Opened
 from frontdesk.identity.staff import Device, State
 
@@ -20,7 +20,7 @@ async def opened(office: Office) -> Opened:
 
 
 async def is_live(office: Office, opened: Opened) -> bool:
-    return await office.sessions.live(office.tenant_id, opened.session_id) is not None
+    return await office.may(opened) is not None
 
 
 async def test_a_refresh_token_gives_the_next_and_keeps_the_sign_in(office: Office, opened: Opened) -> None:
@@ -134,9 +134,8 @@ async def test_who_is_disabled_is_out_at_once_and_can_not_renew(office: Office, 
 async def test_a_new_role_counts_at_once(office: Office, opened: Opened) -> None:
     owner = await office.owner()
     await office.change(office.as_staff(owner), opened.staff, role=Role.VIEWER)
-    live = await office.sessions.live(office.tenant_id, opened.session_id)
-    assert live is not None
-    assert live.role is Role.VIEWER
+    live = await office.may(opened)
+    assert live == ROLES[Role.VIEWER]
 
 
 async def test_no_token_is_stored_as_it_is(office: Office, opened: Opened) -> None:

@@ -242,7 +242,7 @@ async def test_a_reset_ends_sign_ins_lifts_the_lock_and_is_good_once(office: Off
     link = await office.staffing.reset_link(office.tenant_id, COMMAND, ann.email)
     assert link.startswith("https://desk.example.org/reset#token=")
     await office.welcome.reset(token_of(link), "another good password", HOME)
-    assert await office.sessions.live(office.tenant_id, opened.session_id) is None
+    assert await office.may(opened) is None
     with pytest.raises(LinkInvalid):
         await office.welcome.reset(token_of(link), "a third good password", HOME)
     assert (await office.sign_in(ann.email, "another good password")).staff.id == ann.id

@@ -9,9 +9,10 @@ from fastapi import Depends, Path, Request
 
 from frontdesk.agents.models import Tenant
 from frontdesk.channels.addresses import client_of
+from frontdesk.channels.credentials import is_by_cookie
 from frontdesk.core.errors import ConversationNotFound, Forbidden, TenantNotFound, TenantSuspended, Unauthenticated
 from frontdesk.identity.models import Principal, anonymous, developer
-from frontdesk.identity.permissions import Permission
+from frontdesk.identity.permissions import ANONYMOUS, Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Access:
         """Raises Unauthenticated, TenantNotFound, TenantSuspended, Forbidden."""
         principal = await self._who(request)
         tenant = await find()
-        if principal is None:
+        if principal is None or _is_beside_the_point(principal, tenant, permission, request):
             principal = self._nobody(tenant, permission, request)
         if principal.tenant_id != tenant.id:
             raise TenantNotFound("There is no such tenant, or it is not this credential's.")
@@ -188,6 +189,12 @@ def refuse_suspended(tenant: Tenant) -> None:
     """Raises TenantSuspended."""
     if tenant.is_suspended:
         raise TenantSuspended(f"The tenant {tenant.slug} is suspended.")
+
+
+def _is_beside_the_point(principal: Principal, tenant: Tenant, permission: Permission, request: Request) -> bool:
+    """A browser tells of a sign-in wherever it goes: on another tenant's page, or to chat, its owner is a visitor."""
+    fits = principal.tenant_id == tenant.id and permission in principal.permissions
+    return not fits and is_by_cookie(request) and tenant.settings.anonymous_chat and permission in ANONYMOUS
 
 
 def _nobody_said() -> Unauthenticated:

@@ -9,7 +9,11 @@ from frontdesk.channels.addresses import client_of
 from frontdesk.core.errors import CrossSite
 from frontdesk.identity.sessions import Opened
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 ACCESS, REFRESH, OPENID = "frontdesk_access", "frontdesk_refresh", "frontdesk_openid"
+# For the pages' scripts: that there is a sign-in, and nothing of it.
+STAFF = "frontdesk_staff"
 # The refresh token goes nowhere but where it is used.
 AUTH_PATH = "/api/auth"
 OPENID_PATH = "/api/auth/openid"
@@ -27,9 +31,12 @@ def put(response: Response, opened: Opened, *, is_secure: bool) -> None:
         samesite="strict",
     )  # fmt: skip
 
+    response.set_cookie(STAFF, "1", max_age=opened.refresh_s, path="/", secure=is_secure, samesite="strict")
+
 
 def take_away(response: Response) -> None:
     response.delete_cookie(ACCESS, path="/", httponly=True, samesite="strict")
+    response.delete_cookie(STAFF, path="/", samesite="strict")
     response.delete_cookie(REFRESH, path=AUTH_PATH, httponly=True, samesite="strict")
 
 

@@ -1,8 +1,9 @@
-"""Reads the credential that a request brings: an API key or a token."""
+"""Reads the credential that a request brings: an API key, a token, or a page's cookie with one."""
 
 from fastapi import Request
 
-from frontdesk.core.errors import TokenInvalid
+from frontdesk.channels.cookies import ACCESS, SAFE_METHODS, is_same_origin
+from frontdesk.core.errors import TokenInvalid, Unauthenticated
 from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.identity.models import Principal
 from frontdesk.identity.tokens import Tokens
@@ -23,10 +24,25 @@ class Credentials:
             return await self._api_keys.principal(key)
         authorization = headers.get("authorization")
         if authorization is None:
-            return None
+            return await self._by_cookie(request)
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise TokenInvalid("The credential is not valid.")
         if credential.startswith("fd_"):
             return await self._api_keys.principal(credential)
         return await self._tokens.principal(credential)
+
+    async def _by_cookie(self, request: Request) -> Principal | None:
+        """A browser sends it by itself: one that is not good, or may come from another site's page, is none."""
+        token = request.cookies.get(ACCESS)
+        if token is None or not (request.method in SAFE_METHODS or is_same_origin(request)):
+            return None
+        try:
+            return await self._tokens.principal(token)
+        except Unauthenticated:
+            return None
+
+
+def is_by_cookie(request: Request) -> bool:
+    """Whether nobody chose to say who he is: then it is his browser that did."""
+    return "authorization" not in request.headers and "x-api-key" not in request.headers

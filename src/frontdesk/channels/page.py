@@ -66,6 +66,12 @@ def build_router(
     async def explanation_page(tenant: str, message_id: str) -> Response:
         return FileResponse(STATIC / "explanation.html", headers=_PAGE_HEADERS)
 
+    for path in ("/sign-in", "/welcome", "/reset", "/console", "/console/{page}"):
+
+        @router.get(path, include_in_schema=False, dependencies=FOR_ALL)
+        async def console_page() -> Response:
+            return FileResponse(STATIC / "console.html", headers=_PAGE_HEADERS)
+
     @router.get("/favicon.ico", include_in_schema=False, dependencies=FOR_ALL)
     async def favicon() -> Response:
         return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")

@@ -191,13 +191,22 @@ class StaffOut(msgspec.Struct, frozen=True):
     second_factor: bool
     created_at: str
     last_sign_in: str | None
+    version: int  # what `If-Match` names, in quotation marks
 
     @classmethod
     def of(cls, staff: Staff) -> "StaffOut":
         return cls(
-            staff.id, staff.email, staff.name, staff.role, staff.state, staff.is_operator, staff.has_second_factor,
-            iso(staff.created_at), iso(staff.last_sign_in) if staff.last_sign_in is not None else None,
-        )  # fmt: skip
+            id=staff.id,
+            email=staff.email,
+            name=staff.name,
+            role=staff.role,
+            state=staff.state,
+            is_operator=staff.is_operator,
+            second_factor=staff.has_second_factor,
+            created_at=iso(staff.created_at),
+            last_sign_in=iso(staff.last_sign_in) if staff.last_sign_in is not None else None,
+            version=staff.version,
+        )
 
 
 class StaffPage(msgspec.Struct, frozen=True):

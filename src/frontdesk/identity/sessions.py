@@ -15,7 +15,6 @@ from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.identity import opaque, session_store, staff_store
 from frontdesk.identity.metrics import IdentityMetrics
-from frontdesk.identity.session_store import Live
 from frontdesk.identity.staff import Device, Staff, StaffSession
 
 # Two pages of one browser may renew at the same moment: the second is told to use what the first was given.
@@ -96,11 +95,6 @@ class Sessions:
             self._metrics.sessions.labels("reused").inc()
             log.warning("session.reused", tenant_id=str(known.tenant_id), session_id=str(found.session_id))
         raise TokenInvalid("The refresh token is not valid.")
-
-    async def live(self, tenant_id: UUID, session_id: UUID) -> Live | None:
-        """Who it is and what he may at this moment; None once it has ended."""
-        async with self._db.scope(tenant_id) as scope:
-            return await session_store.live(scope, session_id, self._clock.now())
 
     async def of(self, tenant_id: UUID, staff_id: UUID) -> list[StaffSession]:
         async with self._db.scope(tenant_id) as scope:

@@ -31,6 +31,19 @@ from frontdesk.channels.outgoing import (
     SessionPage,
     SessionWithHistory,
 )
+from frontdesk.channels.staff_forms import (
+    InvitedOut,
+    LinkOut,
+    MeOut,
+    OptionsOut,
+    ProposedOut,
+    RecoveryCodesOut,
+    SignInOut,
+    SignInsOut,
+    StaffOut,
+    StaffPage,
+    TokensOut,
+)
 from frontdesk.conversations.models import Answer
 from frontdesk.core.errors import (
     AddressRefused,
@@ -74,8 +87,9 @@ SECURITY = {
 
 FORMS = (
     AcceptedOut, Alive, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, Component,
-    ConversationOut, Excerpt, ExplanationOut, JudgementOut, JwksOut, NewApiKeyOut, NotReady, PageOut, Ready,
-    SessionOut, SessionPage, SessionWithHistory,
+    ConversationOut, Excerpt, ExplanationOut, InvitedOut, JudgementOut, JwksOut, LinkOut, MeOut, NewApiKeyOut,
+    NotReady, OptionsOut, PageOut, ProposedOut, Ready, RecoveryCodesOut, SessionOut, SessionPage,
+    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.audit.reading import AuditLog
-from frontdesk.channels import api_keys, audit, feedback, http, jwks, page
+from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -26,6 +26,7 @@ from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import Conflict, FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
+from frontdesk.identity.staffing import Staffing
 from frontdesk.llm.check import check_providers
 from frontdesk.server import memory
 from frontdesk.server.app import build_app
@@ -35,9 +36,11 @@ from frontdesk.server.database import Say
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Check, Health
 from frontdesk.server.middleware import CAREFUL, Surroundings
+from frontdesk.server.people import People, base_of, owner_link, people
 from frontdesk.server.providers import LOCAL
 from frontdesk.server.services import Services, built, running
 from frontdesk.shared.redis import RedisAway
+from frontdesk.tenants.secrets import TenantSecrets
 
 log = structlog.get_logger()
 
@@ -87,9 +90,10 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
     with bound_socket(settings.host, settings.port) as listening:
         async with built(settings, say) as services:
             await load_tenants(services, say)
+            joined = people_of(services, base_of(settings, listening.getsockname()[1]))
             server = Server(
                 uvicorn.Config(
-                    web_application(services),
+                    web_application(services, joined),
                     http=connection_class(services),
                     ws="none",
                     lifespan="off",
@@ -112,6 +116,7 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
                 ready.set()
                 say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
                 log.info("server.ready", address=address, env=settings.env)
+                await tell_owner_links(services, joined.staffing, say)
                 await asyncio.wait([answering, stopping], return_when=asyncio.FIRST_COMPLETED)
                 say("Stopping: finishing what runs")
                 checking.cancel()
@@ -184,6 +189,21 @@ async def load_tenants(services: Services, say: Say) -> None:
             say(f"warning: {slug}: {refused.name} was left out: {refused.reason}")
 
 
+def people_of(services: Services, base: str) -> People:
+    return people(
+        services.database, services.cipher, SystemClock(), services.tokens, services.mail,
+        services.denials, services.outbound, services.directory.named, services.people_metrics, base,
+    )  # fmt: skip
+
+
+async def tell_owner_links(services: Services, staffing: Staffing, say: Say) -> None:
+    """Where somebody begins who is to own a tenant that nobody owns yet: the default one, else each that is loaded."""
+    for slug in [services.settings.example] if services.settings.example else services.folders:
+        tenant = await services.directory.named(slug)
+        if (link := await owner_link(staffing, tenant)) is not None:
+            say(f"Owner: {link}")
+
+
 async def tell_providers(services: Services, say: Say) -> None:
     """Which keys work, once the server is up: a vendor that is slow to answer doesn't hold up the start."""
     providers = {name: provider for name, provider in services.providers.by_name.items() if name != LOCAL}
@@ -227,7 +247,7 @@ def error_renderer(settings: Settings) -> ErrorRenderer:
     return ErrorRenderer(SystemClock(), hide_details=settings.env == "production")
 
 
-def web_application(services: Services) -> ASGIApp:
+def web_application(services: Services, joined: People) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
@@ -245,7 +265,14 @@ def web_application(services: Services) -> ASGIApp:
     async def origins_of(slug: str | None) -> Collection[str]:
         return (await (directory.default() if slug is None else directory.named(slug))).settings.widget.origins
 
+    signing_in = auth.Auth(
+        joined.sign_in, joined.sessions, joined.account, joined.staffing, joined.welcome, joined.openid,
+        has_mail=joined.mail.is_configured, tenant_named=directory.named, default_tenant=directory.default,
+        secret=TenantSecrets(services.database, services.cipher).named,
+    )  # fmt: skip
     routers = [
+        auth.build_router(signing_in, access),
+        staff.build_router(joined.staffing, access),
         http.build_router(chat, access),
         http.build_short_router(chat, access),
         feedback.build_router(services.feedback, access),

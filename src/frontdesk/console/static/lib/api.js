@@ -36,7 +36,9 @@ export class Api {
    */
   async page() {
     /** @type {Page} */
-    const page = await this.#json("/page");
+    let page = await this.#json("/page");
+    // Somebody of the staff whose access ran out: renewed, he is shown what is for him.
+    if (!page.explains && isStaff() && (await renewed())) page = await this.#json("/page");
     this.base = `/api/${encodeURIComponent(page.slug)}`;
     return page;
   }
@@ -126,33 +128,101 @@ export class Api {
    * @returns {Promise<any>} untyped until here: the caller names what the route answers
    */
   async #json(path, init = {}) {
-    const response = await this.#request(path, init);
-    try {
-      return await response.json();
-    } catch (error) {
-      throw unreachable(error, init.signal);
-    }
+    return json(await this.#request(path, init), init);
   }
 
   /**
    * @param {string} path
    * @param {RequestInit} init
    */
-  async #request(path, init) {
-    // The deadline is for the first byte: a stream may go on as long as it likes.
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), REQUEST_DEADLINE_MS);
-    const signal = init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal;
+  #request(path, init) {
+    return requested(this.base + path, init);
+  }
+}
+
+/**
+ * The answer to a request of a page that works for staff: `null` where the server has nothing to say.
+ * @param {string} method
+ * @param {string} path
+ * @param {object} [body]
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<any>} untyped until here: the caller names what the route answers
+ */
+export async function asked(method, path, body, headers = {}) {
+  /** @type {RequestInit} */
+  const init = { method, headers: body ? { "Content-Type": "application/json", ...headers } : headers };
+  if (body) init.body = JSON.stringify(body);
+  const response = await requested(path, init);
+  return response.status === 204 ? null : json(response, init);
+}
+
+/**
+ * Whether another sign-in's tokens are good again. Pages of one browser take turns: a refresh token is good once.
+ * @returns {Promise<boolean>}
+ */
+function renewed() {
+  return navigator.locks.request("frontdesk.renew", async () => {
     try {
-      const response = await fetch(this.base + path, { ...init, signal, cache: "no-store", credentials: "same-origin" });
-      if (!response.ok) throw await failure(response);
-      return response;
+      const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" };
+      await fetched("/api/auth/refresh", init);
+      return true;
     } catch (error) {
-      if (error instanceof ApiError) throw error;
-      throw unreachable(error, init.signal);
-    } finally {
-      clearTimeout(timer);
+      return error instanceof ApiError && error.status === 409; // another page was faster: the new tokens are here
     }
+  });
+}
+
+/** Whether somebody of the staff signed in here; the tokens themselves no script can see. */
+function isStaff() {
+  return /(^|;\s*)frontdesk_staff=/.test(document.cookie);
+}
+
+/**
+ * Once more with new tokens, where staff's ran out.
+ * @param {string} url
+ * @param {RequestInit} init
+ * @returns {Promise<Response>}
+ */
+async function requested(url, init) {
+  try {
+    return await fetched(url, init);
+  } catch (error) {
+    const isOver = error instanceof ApiError && error.status === 401 && !url.startsWith("/api/auth/sign-in");
+    if (!isOver || !isStaff() || !(await renewed())) throw error;
+    return fetched(url, init);
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function fetched(url, init) {
+  // The deadline is for the first byte: a stream may go on as long as it likes.
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), REQUEST_DEADLINE_MS);
+  const signal = init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal;
+  try {
+    const response = await fetch(url, { ...init, signal, cache: "no-store", credentials: "same-origin" });
+    if (!response.ok) throw await failure(response);
+    return response;
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw unreachable(error, init.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {RequestInit} init
+ */
+async function json(response, init) {
+  try {
+    return await response.json();
+  } catch (error) {
+    throw unreachable(error, init.signal);
   }
 }
 

@@ -183,3 +183,56 @@ export interface View {
   owner: Owner;
   escalated: boolean;
 }
+
+// Of the pages for staff.
+
+export interface SignInOptions {
+  tenant: string;
+  name: string;
+  password: boolean;
+  openid: string | null;
+  mail: boolean;
+}
+
+export interface Me {
+  kind: string;
+  id: string;
+  tenant: string;
+  tenant_name: string;
+  permissions: string[];
+  email: string | null;
+  name: string | null;
+  role: string | null;
+  is_operator: boolean;
+  second_factor: boolean;
+  recovery_codes: number;
+  password: boolean;
+}
+
+export interface LinkShown {
+  purpose: "owner" | "invitation" | "reset";
+  tenant: string;
+  tenant_name: string;
+  email: string | null;
+  name: string | null;
+}
+
+export interface SignInShown {
+  id: string;
+  device: string;
+  address: string;
+  last_seen: string;
+  expires_at: string;
+  current: boolean;
+}
+
+export interface Person {
+  id: string;
+  email: string;
+  name: string;
+  role: string;
+  state: "invited" | "active" | "disabled";
+  second_factor: boolean;
+  last_sign_in: string | null;
+  version: number;
+}

@@ -1,0 +1,236 @@
+"""Sign-in over HTTP on a running server: tokens, cookies, and what pages of other sites can't do."""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from office import PASSWORD, token_of
+from tests.conftest import HANG_S
+from tests.identities import bearing
+from tests.served import Served, serving
+
+from frontdesk.channels import cookies
+
+OLGA = "olga@example.org"
+
+
+@pytest.fixture(scope="module")
+async def desk() -> AsyncIterator[Served]:
+    """A server whose owner has begun by the printed link."""
+    with tempfile.TemporaryDirectory(prefix="frontdesk-auth-") as folder:
+        async with serving(Path(folder)) as served:
+            link = (await served.said_line("Owner: ")).partition("Owner: ")[2]
+            assert link.startswith(f"{served.url}/welcome#token=")
+            body = {"token": token_of(link), "email": OLGA, "name": "Olga", "password": PASSWORD}
+            accepted = await served.nobody.post("/api/auth/accept", json=body)
+            assert accepted.status_code == 200, accepted.text
+            yield served
+
+
+async def tokens(desk: Served, email: str = OLGA) -> dict[str, str]:
+    answer = await desk.nobody.post("/api/auth/sign-in", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def member(desk: Served, role: str, email: str) -> dict[str, str]:
+    """Tokens of somebody who was invited."""
+    owner = bearing((await tokens(desk))["access_token"])
+    invited = await desk.nobody.post("/api/admin/staff", json={"email": email, "role": role}, headers=owner)
+    assert invited.status_code == 201, invited.text
+    body = {"token": token_of(invited.json()["link"]), "name": "Name", "password": PASSWORD}
+    accepted = await desk.nobody.post("/api/auth/accept", json=body)
+    assert accepted.status_code == 200, accepted.text
+    return dict(accepted.json())
+
+
+@pytest.fixture
+async def browser(desk: Served) -> AsyncIterator[httpx.AsyncClient]:
+    """Signed in by cookies, as a page is."""
+    own = {"sec-fetch-site": "same-origin", "origin": desk.url}
+    async with httpx.AsyncClient(base_url=desk.url, timeout=HANG_S, headers=own) as client:
+        answer = await client.post("/api/auth/sign-in", json={"email": OLGA, "password": PASSWORD, "cookies": True})
+        assert (answer.status_code, answer.content) == (204, b"")
+        yield client
+
+
+async def test_a_token_of_a_sign_in_says_who_it_is_until_it_ends(desk: Served) -> None:
+    given = await tokens(desk)
+    headers = bearing(given["access_token"])
+    me = (await desk.nobody.get("/api/auth/me", headers=headers)).json()
+    assert (me["email"], me["role"], me["tenant"], me["is_operator"]) == (OLGA, "owner", "clinic", True)
+    assert "tenants:manage" in me["permissions"]
+    out = await desk.nobody.post("/api/auth/sign-out", json={"refresh_token": given["refresh_token"]})
+    assert out.status_code == 204
+    refused = await desk.nobody.get("/api/auth/me", headers=headers)
+    assert (refused.status_code, refused.json()["error_code"]) == (401, "TOKEN_INVALID")
+
+
+async def test_tokens_are_renewed_and_a_copied_one_ends_the_sign_in(desk: Served) -> None:
+    given = await tokens(desk)
+    body = {"refresh_token": given["refresh_token"]}
+    renewed = (await desk.nobody.post("/api/auth/refresh", json=body)).json()
+    again = await desk.nobody.post("/api/auth/refresh", json=body)
+    assert again.status_code == 409  # a moment ago: another page of the same browser
+    renewed = (await desk.nobody.post("/api/auth/refresh", json={"refresh_token": renewed["refresh_token"]})).json()
+    stolen = await desk.nobody.post("/api/auth/refresh", json=body)
+    assert (stolen.status_code, stolen.json()["error_code"]) == (401, "TOKEN_INVALID")
+    assert (await desk.nobody.get("/api/auth/me", headers=bearing(renewed["access_token"]))).status_code == 401
+
+
+async def test_cookies_are_closed_to_scripts_and_other_sites(desk: Served) -> None:
+    own = {"sec-fetch-site": "same-origin"}
+    body = {"email": OLGA, "password": PASSWORD, "cookies": True}
+    answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers=own)
+    desk.nobody.cookies.clear()
+    set_cookies = {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
+    for name, path in ((cookies.ACCESS, "/"), (cookies.REFRESH, "/api/auth")):
+        assert re.search(rf"; HttpOnly; .*Path={path}; SameSite=strict", set_cookies[name])
+        assert "Secure" not in set_cookies[name]  # it came without TLS
+    assert set_cookies[cookies.STAFF].startswith("frontdesk_staff=1;")
+
+
+async def test_a_page_works_by_cookies_and_renews_them(browser: httpx.AsyncClient) -> None:
+    assert (await browser.get("/api/auth/me")).json()["email"] == OLGA
+    before = browser.cookies[cookies.REFRESH]
+    assert (await browser.post("/api/auth/refresh", json={})).status_code == 204
+    assert browser.cookies[cookies.REFRESH] != before
+    assert (await browser.post("/api/auth/sign-out", json={})).status_code == 204
+    assert cookies.ACCESS not in browser.cookies
+    assert (await browser.get("/api/auth/me")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
+        {"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:1"},
+        {"sec-fetch-site": "", "origin": "http://127.0.0.1:1"},
+        {"sec-fetch-site": "", "origin": "null"},
+        {"sec-fetch-site": "", "origin": ""},
+    ],
+)
+async def test_cookies_change_nothing_for_another_sites_page(
+    browser: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    sent = {name: value for name, value in headers.items() if value}
+    bare = httpx.AsyncClient(base_url=browser.base_url, timeout=HANG_S, cookies=browser.cookies)
+    async with bare as client:
+        invited = await client.post("/api/admin/staff", json={"email": "eve@e.org", "role": "admin"}, headers=sent)
+        signed_out = await client.post("/api/auth/sign-out", json={}, headers=sent)
+        signed_in = await client.post(
+            "/api/auth/sign-in", json={"email": OLGA, "password": PASSWORD, "cookies": True}, headers=sent
+        )
+    assert invited.status_code in (401, 403)
+    assert (signed_out.status_code, signed_in.status_code) == (403, 403)
+    assert (await browser.get("/api/auth/me")).status_code == 200
+
+
+async def test_staff_are_visitors_on_the_page_of_visitors(desk: Served, browser: httpx.AsyncClient) -> None:
+    await member(desk, "viewer", "vera@example.org")
+    own = {"sec-fetch-site": "same-origin"}
+    async with httpx.AsyncClient(base_url=desk.url, timeout=HANG_S, headers=own) as viewer:
+        await viewer.post(
+            "/api/auth/sign-in", json={"email": "vera@example.org", "password": PASSWORD, "cookies": True}
+        )
+        chat = await viewer.post("/api/clinic/chat", json={"user_id": "vera", "message": "Where can I park?"})
+        assert chat.status_code == 200  # though viewers may not chat as staff
+        assert (await viewer.get("/api/clinic/page")).json()["explains"] is True
+        shown = await viewer.get(f"/api/clinic/messages/{chat.json()['message_id']}/explanation")
+        assert shown.status_code == 200
+    assert (await desk.nobody.get("/api/clinic/page")).json()["explains"] is False
+
+
+async def test_lists_go_on_by_cursor_and_changes_need_the_version_they_were_meant_for(desk: Served) -> None:
+    given = await member(desk, "admin", "adam@example.org")
+    await member(desk, "viewer", "zoe@example.org")
+    headers = bearing(given["access_token"])
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = (
+            await desk.nobody.get("/api/admin/staff", params={"limit": 1, "cursor": cursor}, headers=headers)
+        ).json()
+        seen += [person["email"] for person in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == sorted(seen) and {OLGA, "adam@example.org", "zoe@example.org"} <= set(seen)
+    everybody = (await desk.nobody.get("/api/admin/staff", headers=headers)).json()["items"]
+    zoe = next(person for person in everybody if person["email"] == "zoe@example.org")
+    path = f"/api/admin/staff/{zoe['id']}"
+    etag = (await desk.nobody.get(path, headers=headers)).headers["etag"]
+    change = {"role": "supporter"}
+    changed = await desk.nobody.patch(path, json=change, headers=headers | {"if-match": etag})
+    assert (changed.status_code, changed.json()["role"]) == (200, "supporter")
+    late = await desk.nobody.patch(path, json={"role": "admin"}, headers=headers | {"if-match": etag})
+    assert (late.status_code, late.json()["error_code"]) == (412, "CHANGED_MEANWHILE")
+    olga = next(person for person in everybody if person["email"] == OLGA)
+    touched = await desk.nobody.patch(f"/api/admin/staff/{olga['id']}", json=change, headers=headers)
+    assert touched.status_code == 403
+    gone = await desk.nobody.delete(path, headers=headers | {"if-match": changed.headers["etag"]})
+    assert gone.status_code == 204
+
+
+async def test_who_is_disabled_is_refused_at_once(desk: Served) -> None:
+    given = await member(desk, "supporter", "dora@example.org")
+    headers = bearing(given["access_token"])
+    me = (await desk.nobody.get("/api/auth/me", headers=headers)).json()
+    owner = bearing((await tokens(desk))["access_token"])
+    path = f"/api/admin/staff/{me['id']}"
+    assert (await desk.nobody.patch(path, json={"state": "disabled"}, headers=owner)).status_code == 200
+    assert (await desk.nobody.get("/api/auth/me", headers=headers)).status_code == 401
+    refreshed = await desk.nobody.post("/api/auth/refresh", json={"refresh_token": given["refresh_token"]})
+    assert refreshed.status_code == 401
+
+
+async def test_what_needs_a_permission_is_refused_without_it(desk: Served) -> None:
+    headers = bearing((await member(desk, "viewer", "paul@example.org"))["access_token"])
+    for method, path in (("GET", "/api/admin/staff"), ("POST", "/api/admin/staff")):
+        answer = await desk.nobody.request(method, path, headers=headers, json={"email": "a@b.c", "role": "viewer"})
+        assert (answer.status_code, answer.json()["error_code"]) == (403, "FORBIDDEN")
+
+
+async def test_a_link_is_looked_at_without_being_used(desk: Served) -> None:
+    owner = bearing((await tokens(desk))["access_token"])
+    body = {"email": "lena@example.org", "role": "viewer"}
+    link = (await desk.nobody.post("/api/admin/staff", json=body, headers=owner)).json()["link"]
+    for _ in range(2):
+        shown = (await desk.nobody.post("/api/auth/link", json={"token": token_of(link)})).json()
+        assert (shown["purpose"], shown["email"], shown["tenant"]) == ("invitation", "lena@example.org", "clinic")
+    assert (await desk.nobody.post("/api/auth/link", json={"token": "made up"})).status_code == 404
+
+
+async def test_forgotten_passwords_are_answered_alike(desk: Served) -> None:
+    answers = [
+        await desk.nobody.post("/api/auth/forgot", json={"email": email}) for email in (OLGA, "nobody@example.org")
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].content == answers[1].content
+
+
+async def test_nothing_of_a_sign_in_is_in_the_log(desk: Served) -> None:
+    given = await tokens(desk)
+    await desk.nobody.post("/api/auth/sign-in", json={"email": OLGA, "password": "a wrong password 123"})
+    await asyncio.sleep(0)
+    log = "\n".join(line for line in desk.said if "Owner: " not in line)
+    for secret in (PASSWORD, "a wrong password 123", given["refresh_token"], given["access_token"], OLGA):
+        assert secret not in log
+
+
+async def test_a_start_without_an_owner_prints_a_new_link_and_one_with_an_owner_none(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-owner-") as folder:
+        links = []
+        for _ in range(2):
+            async with serving(Path(folder)) as served:
+                links.append(token_of(await served.said_line("Owner: ")))
+                old = await served.nobody.post("/api/auth/link", json={"token": links[0]})
+                assert old.status_code == (200 if len(links) == 1 else 404)
+                if len(links) == 2:
+                    body = {"token": links[1], "email": OLGA, "name": "Olga", "password": PASSWORD}
+                    assert (await served.nobody.post("/api/auth/accept", json=body)).status_code == 200
+        async with serving(Path(folder)) as served:
+            await served.said_line("Ready in ")
+            assert (await served.nobody.post("/api/auth/link", json={"token": links[1]})).status_code == 404
+        assert not any("Owner: " in line for line in served.said)
