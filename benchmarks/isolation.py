@@ -2,8 +2,9 @@
 
 Each tenant is a clinic with the same name, agents, documents' names and tools; the dialogues of `replay` are spread
 over them so that contacts, sessions and idempotency keys of one exist in all the others. Every clinic has a code word
-of its own in a document of the same name. Afterwards everything that the server has kept, counted, logged or finds
-again is looked at: each row, vector and event must be with the tenant whose it is.
+of its own: in a document of the same name, in its greeting and in what it says in an emergency. Afterwards everything
+that the server has kept, counted, logged or finds again is looked at: each row, vector and event must be with the
+tenant whose it is.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ EXAMPLE = "clinic"  # which every server has beside them
 TENANTS = 20
 KEPT_DOCUMENTS = ("opening-hours.md", "visiting-hours.md", "insurance.md")
 QUESTION = "What is the code word for the visitors' gate?"
+EMERGENCY = "I have crushing chest pain and can't breathe"
 _SESSIONS = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
@@ -72,7 +74,11 @@ def make_tenants(folder: Path, number: int) -> None:
     for slug in slugs(number):
         shutil.copytree(CLINIC, folder / slug, ignore=shutil.ignore_patterns("documents", "__pycache__"))
         tenant = folder / slug / "tenant.yaml"
-        tenant.write_text(tenant.read_text().replace("slug: clinic\n", f"slug: {slug}\n"))
+        text = tenant.read_text().replace("slug: clinic\n", f"slug: {slug}\n")
+        for place in ("Welcome to Lakeside Clinic.", "**If this is happening now, call 112 straight away**"):
+            assert place in text, place
+            text = text.replace(place, f"{place} ({code_word(slug)})")
+        tenant.write_text(text)
         documents = folder / slug / "documents"
         documents.mkdir()
         for name in KEPT_DOCUMENTS:
@@ -83,13 +89,13 @@ def make_tenants(folder: Path, number: int) -> None:
 
 
 def spread(dialogues: Sequence[list[str]], number: int) -> list[Talk]:
-    """Round-robin: what the nth of one tenant calls his session, the nth of every other does too. Each ends with the
-    question whose answer is another one in every tenant."""
+    """Round-robin: what the nth of one tenant calls his session, the nth of every other does too. Each ends with two
+    messages whose answers are others in every tenant: from its documents, and from its settings."""
     talks = []
     for place, messages in enumerate(dialogues):
         nth, of = divmod(place, number)
         session = str(uuid5(_SESSIONS, f"session {nth}"))
-        talks.append(Talk(slugs(number)[of], session, f"user-{nth % 7}", [*messages, QUESTION]))
+        talks.append(Talk(slugs(number)[of], session, f"user-{nth % 7}", [*messages, QUESTION, EMERGENCY]))
     return talks
 
 
@@ -265,9 +271,19 @@ async def _answers(http: aiohttp.ClientSession, url: str, talks: Sequence[Talk],
         found.seen("messages in histories", len(history))
         if {word for word in words - {own} if word in json.dumps(history)}:
             found.faults.append(f"{talk.tenant} {talk.session}: hears the code word of another")
-        found.seen("code words told", int(own in json.dumps(history[-1:])))
-    if found.looked_at["code words told"] * 2 < len(talks):
-        found.faults.append("most tenants do not tell their own code word: nothing is proven by the others' absence")
+        told = {seq: message["content"] for message in history for seq in message["in_reply_to"]}
+        asked = [message["seq"] for message in history if message["role"] == "user"][-2:]
+        for what, seq in zip(("from documents", "from settings"), asked, strict=False):
+            found.seen(f"own code words told {what}", int(own in told.get(seq, "")))
+    for tenant in {talk.tenant for talk in talks}:
+        async with http.get(f"{url}/api/{tenant}/page") as response:
+            page = await response.text()
+        found.seen("pages")
+        if {word for word in words if word in page} != {code_word(tenant)}:
+            found.faults.append(f"{tenant}: its page greets with another's words")
+    for what in ("from documents", "from settings"):
+        if found.looked_at[f"own code words told {what}"] * 2 < len(talks):
+            found.faults.append(f"most do not tell their own word {what}: that nobody tells another's proves nothing")
 
 
 async def _history(http: aiohttp.ClientSession, at: str) -> AsyncIterator[dict[str, Any]]:
@@ -386,7 +402,7 @@ def report(results: dict[str, Any]) -> str:
     return (
         f"The dialogues of `make bench-replay`, spread over {results['tenants']} clinics of one server that share "
         "every name: of contacts, sessions, idempotency keys, agents, tools and documents. Each dialogue ends with a "
-        "question that every clinic answers differently.\n\n"
+        "question and an emergency that every clinic answers with a code word of its own.\n\n"
         f"{table(['', ''], rows)}{told}\n\n"
         "A sealed value counts when it opens with its own row's tenant and not with another's; a search when it is "
         "made in each tenant with the very vector of each tenant's passage."

@@ -326,3 +326,45 @@ async def test_a_chain_holds_after_a_dump_and_a_restore_elsewhere(
             await restored.close()
     finally:
         await owner.execute(f"DROP DATABASE {name}")
+
+
+class Captured:
+    """A scope that tells which query it was asked, instead of asking it."""
+
+    def __init__(self, tenant_id: UUID) -> None:
+        self.tenant_id = tenant_id
+        self.asked: tuple[str, tuple[Any, ...]] = ("", ())
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]:
+        self.asked = query, args
+        return []
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(), "audit_pkey"),
+        (Filters(actor_id="rare"), "audit_by_actor"),
+        (Filters(action="rare.made"), "audit_by_action"),
+        (Filters(action="rare.*"), "audit_by_action"),
+        (Filters(target="thing/77"), "audit_by_target"),
+        (Filters(target="thing/77*"), "audit_by_target"),
+    ],
+)
+async def test_a_page_of_a_long_log_is_found_by_an_index(
+    database: Database, owner: Any, tenant_id: UUID, filters: Filters, index: str
+) -> None:
+    await owner.execute(f"SET app.tenant_id = '{tenant_id}'")
+    await owner.execute(
+        "SELECT append_audit(false, 'staff', CASE n % 500 WHEN 0 THEN 'rare' ELSE 'often' END, NULL,"
+        " CASE n % 500 WHEN 0 THEN 'rare.made' ELSE 'often.made' END, 'thing/' || n, NULL, NULL)"
+        " FROM generate_series(1, 3000) AS n"
+    )
+    await owner.execute("ANALYZE audit")
+    captured = Captured(tenant_id)
+    await store.entries(captured, filters, None, 50)  # type: ignore[arg-type]
+    query, args = captured.asked
+    async with database.scope(tenant_id) as scope:
+        plan = "\n".join(row[0] for row in await scope.fetch(f"EXPLAIN (ANALYZE, TIMING OFF) {query}", *args))
+    assert index in plan and "Seq Scan" not in plan, plan
+    assert (await chain.verify(database, tenant_id)).number == 3000
