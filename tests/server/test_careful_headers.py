@@ -1,6 +1,7 @@
 """Every answer tells browsers to be careful, and whoever is turned away is on record."""
 
 import asyncio
+import re
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.middleware import CAREFUL, STRICT_TRANSPORT, Surroundings
 from frontdesk.telemetry.metrics import Metrics
 
-PAGES = ("/", "/t/clinic", "/t/clinic/messages/0/explanation", "/docs")
+PAGES = ("/", "/t/clinic", "/t/clinic/messages/0/explanation", "/docs", "/console", "/sign-in")
 OTHERS = (
     "/openapi.json", "/static/icon.svg", "/static/lib/markdown.js", "/favicon.ico", "/page", "/api/clinic/page",
     "/health", "/health/ready", "/health/detailed", "/metrics", "/nothing", "/api/nobody/page", "/api/clinic/sessions",
@@ -39,6 +40,18 @@ async def test_every_answer_is_careful(served: Served, path: str) -> None:
     assert "'self'" in headers["content-security-policy"] or path in OTHERS
     assert "strict-transport-security" not in headers  # there is no TLS
     assert headers["cache-control"] in {"no-store", "no-cache"}
+
+
+async def test_so_is_whatever_a_route_of_the_table_answers(served: Served) -> None:
+    """A new route is covered without being named here; most of these refuse a caller whom they do not know."""
+    paths = (await served.nobody.get("/openapi.json")).json()["paths"]
+    for path, operations in paths.items():
+        for method in operations:
+            address = re.sub(r"\{[^}]+\}", "clinic", path)
+            headers = (await served.nobody.request(method, address)).headers
+            lacking = [name.decode() for name in CAREFUL if len(headers.get_list(name.decode())) != 1]
+            assert (method, path, lacking) == (method, path, [])
+    assert len(paths) > 20
 
 
 @pytest.mark.parametrize(

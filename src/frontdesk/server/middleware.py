@@ -18,6 +18,7 @@ from frontdesk.core.errors import (
     Forbidden,
     FrontdeskError,
     TenantNotFound,
+    TenantSuspended,
     TlsRequired,
     TokenExpired,
     Unauthenticated,
@@ -25,6 +26,7 @@ from frontdesk.core.errors import (
 )
 from frontdesk.core.ids import new_id
 from frontdesk.identity.models import Principal
+from frontdesk.identity.sign_in import SecondFactorNeeded, SignInFailed
 from frontdesk.server.errors import ErrorRenderer, unforeseen
 from frontdesk.telemetry.metrics import Metrics
 
@@ -159,13 +161,13 @@ def _careful(
 
 
 def _is_denied(error: FrontdeskError, scope: Scope) -> bool:
-    """Whether somebody was turned away. A token that has run out is every day's; an unknown tenant is one's own typing
-    error unless a credential came along, which is for another."""
-    if isinstance(error, TenantNotFound):
+    """Whether somebody was turned away. Not on record: a token that has run out, which is every day's; an unknown or
+    closed tenant, unless a credential for it came along; a failed sign-in, which has an entry with its own tenant."""
+    if isinstance(error, TenantNotFound | TenantSuspended):
         return scope["state"].get("principal") is not None
-    return isinstance(error, Unauthenticated | Forbidden | CrossSite | AddressRefused) and not isinstance(
-        error, TokenExpired
-    )
+    if isinstance(error, TokenExpired | SignInFailed | SecondFactorNeeded):
+        return False
+    return isinstance(error, Unauthenticated | Forbidden | CrossSite | AddressRefused)
 
 
 def _host(scope: Scope) -> str:
