@@ -34,10 +34,10 @@ from frontdesk.llm.types import (
 )  # fmt: skip
 from frontdesk.privacy.detector import Detector
 from frontdesk.privacy.models import Finding
-from frontdesk.privacy.policy import PrivacySettings
+from frontdesk.privacy.policy import Handling, PrivacySettings
 from frontdesk.privacy.tagger import Tagger
 
-HIDES = PrivacySettings().kept_from_providers()
+HIDES = PrivacySettings().hidden_from(Handling.REDACT)
 VENDOR, LOCAL = Target("openai", "gpt-4o-mini", rank=0), Target("local", "extractive", rank=1)
 SECRETS = ("ann@example.com", "Ann Miller", "4111 1111 1111 1111")
 ASKED = LLMRequest(

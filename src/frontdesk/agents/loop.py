@@ -164,7 +164,7 @@ class Loop:
             tokens_per_minute=tenant.settings.tokens_per_minute,
             limits=tenant.settings.limits,
             cache_s=tenant.settings.cache_answers_s,
-            hides=tenant.settings.privacy.kept_from_providers(),
+            hides=tenant.settings.privacy.hidden_from(tenant.settings.privacy.providers),
             rows=self.rows,
         )
 

@@ -45,6 +45,9 @@ class PrivacyForm(Form):
     """`redact` replaces what `entities` names by placeholders; `pass` leaves texts as they are."""
 
     providers: Literal["redact", "pass"] = "redact"
+    storage: Literal["redact", "pass"] = "pass"
+    events: Literal["redact", "pass"] = "pass"
+    logs: Literal["redact", "pass"] = "redact"
     entities: Annotated[list[Annotated[Entity, Strict(False)]], Field(max_length=len(Entity))] = list(IDENTIFYING)
 
 

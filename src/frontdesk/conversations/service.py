@@ -9,6 +9,7 @@ from typing import Any  # context is the caller's JSON
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from frontdesk.agents.models import Step, Tenant
 from frontdesk.conversations.elsewhere import Echo, Elsewhere
@@ -37,8 +38,13 @@ from frontdesk.core.errors import (
 )
 from frontdesk.db import Database, TenantScope
 from frontdesk.llm.types import Restart
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.policy import PrivacySettings
+from frontdesk.privacy.redactor import WITHHELD, Redaction, Text
 from frontdesk.supervisor.explaining import StageSeen, decision_of, stages_of
 from frontdesk.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
 
 HEARTBEAT_S = 15.0
 # Where a turn runs elsewhere, its end is announced; this is how long a lost announcement delays.
@@ -87,6 +93,7 @@ class Conversations:
         start: Callable[[TurnInput, bool], bool],
         wake: Callable[[], None],
         patience_s: float,
+        detector: Detector,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         """`start` runs a claimed turn in this process and says whether it took it (the flag: somebody hears it as it
@@ -99,6 +106,7 @@ class Conversations:
         self._store = store
         self._live = live
         self._metrics = metrics
+        self._detector = detector
         self._worker = worker
         self._lease_s = lease_s
         self._start = start
@@ -128,6 +136,7 @@ class Conversations:
             join=settings.join_bursts,
             window=settings.window_messages,
             most=settings.limits.conversation_messages,
+            told=self._told(settings.privacy, incoming.text),
         )
         if not accepted.repeated:
             self._metrics.messages.labels(tenant.slug).inc()
@@ -135,6 +144,17 @@ class Conversations:
                 self._start(accepted.claimed, hears)
             self._wake()
         return accepted
+
+    def _told(self, privacy: PrivacySettings, text: str) -> str | None:
+        """What the log of events is told in place of the text; None for the text itself."""
+        hides = privacy.hidden_from(privacy.events)
+        if not hides:
+            return None
+        try:
+            return Redaction(self._detector, hides, for_good=True).hide([Text(text)])[0]
+        except Exception as error:  # noqa: BLE001 - an edge: whatever is wrong with the search, it is kept and not told
+            log.error("privacy.failed", error=type(error).__name__)
+            return WITHHELD
 
     async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
         """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one, AnswerLate."""

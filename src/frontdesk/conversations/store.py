@@ -88,8 +88,10 @@ class ConversationStore:
         join: bool,
         window: int,
         most: int | None = None,
+        told: str | None = None,
     ) -> Accepted:
-        """Keeps the message. `most`: messages that a conversation may have.
+        """Keeps the message. `most`: messages that a conversation may have. `told`: what the log of events is told in
+        place of its text.
 
         Raises ConversationNotFound (another contact's), SessionExpired, IdempotencyConflict, QuotaReached.
         """
@@ -100,7 +102,7 @@ class ConversationStore:
             "message_id": message_id,
             "contact": incoming.contact,
             "role": "user",
-            "content": incoming.text,
+            "content": incoming.text if told is None else told,
         }
         [row] = await self._db.call(
             _ACCEPT,

@@ -14,6 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import Tenant, TenantSettings
+from frontdesk.audit import contact_target
 from frontdesk.conversations.answering import Answering, Draft, TurnLost
 from frontdesk.conversations.live import Live, Outcome, TurnLive
 from frontdesk.conversations.models import Answer, Author, Failure, TurnInput, UsageOut
@@ -26,6 +27,8 @@ from frontdesk.db import Database
 from frontdesk.events.wakeups import Wakeups
 from frontdesk.llm.ledger import LedgerRow
 from frontdesk.llm.store import insert_calls
+from frontdesk.privacy import patterns
+from frontdesk.privacy.policy import Handling
 from frontdesk.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -203,8 +206,9 @@ class Worker:
         duration_ms = max(0, int((self._clock.now() - turn.accepted_at).total_seconds() * 1000))
         tenant = await self._tenant(turn.tenant_id, turn.version)
         slug = tenant.slug if tenant else "unknown"
+        who = _in_logs(turn, tenant)
         try:
-            return await self._complete(turn, live, slug, draft, rows, duration_ms, begun)
+            return await self._complete(turn, live, slug, who, draft, rows, duration_ms, begun)
         except TurnLost:
             raise
         except (DatabaseUnavailable, asyncio.CancelledError):  # kept or not, nobody knows: twice is as once
@@ -213,7 +217,7 @@ class Worker:
         except Exception:  # an answer that can't be kept would be made again and again: its turn ends without one
             log.exception("turn.unkeepable", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
         await self._keep_rows(turn, rows)
-        return await self._complete(turn, live, slug, self._answering.failed("INTERNAL"), [], duration_ms, begun)
+        return await self._complete(turn, live, slug, who, self._answering.failed("INTERNAL"), [], duration_ms, begun)
 
     async def _draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow]) -> Draft:
         if turn.attempt - turn.handovers > self._attempts:
@@ -252,6 +256,7 @@ class Worker:
         turn: TurnInput,
         live: TurnLive,
         tenant: str,
+        who: str,
         draft: Draft,
         rows: list[LedgerRow],
         duration_ms: int,
@@ -302,7 +307,7 @@ class Worker:
             tenant=tenant,
             turn_id=str(turn.turn_id),
             session_id=str(turn.conversation_id),
-            user=turn.contact,
+            user=who,
             intent=draft.intents[0].name if draft.intents else None,
             correlation_id=turn.correlation_id,
             state=draft.state,
@@ -389,3 +394,10 @@ def metadata_of(answer: Answer) -> dict[str, object]:
     for known in ("text", "seq", "message_id", "in_reply_to"):
         del fields[known]
     return fields
+
+
+def _in_logs(turn: TurnInput, tenant: Tenant | None) -> str:
+    """The contact's id; of an e-mail address or the like a hash, unless the tenant wants it as it is."""
+    passes = tenant is not None and tenant.settings.privacy.logs is Handling.PASS
+    is_shown = passes or not patterns.find(turn.contact)
+    return turn.contact if is_shown else contact_target(turn.tenant_id, turn.contact)

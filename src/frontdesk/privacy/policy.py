@@ -23,8 +23,12 @@ IDENTIFYING = (
 class PrivacySettings(msgspec.Struct, frozen=True):
     """`privacy:` of `tenant.yaml`. `entities` are what `redact` means."""
 
-    providers: Handling = Handling.REDACT
+    providers: Handling = Handling.REDACT  # reversible: answers get the values back
+    storage: Handling = Handling.PASS  # for good, when the session has expired
+    events: Handling = Handling.PASS  # for good, what the log of events holds of a message
+    logs: Handling = Handling.REDACT  # an id that is an e-mail address or the like: as a hash
     entities: tuple[Entity, ...] = IDENTIFYING
 
-    def kept_from_providers(self) -> frozenset[Entity]:
-        return frozenset(self.entities) if self.providers is Handling.REDACT else frozenset()
+    def hidden_from(self, handling: Handling) -> frozenset[Entity]:
+        """What is hidden by one of the above."""
+        return frozenset(self.entities) if handling is Handling.REDACT else frozenset()

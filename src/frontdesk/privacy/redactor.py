@@ -19,6 +19,8 @@ from frontdesk.privacy.models import Entity
 PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]{1,20}_\d{1,5}\]")
 # The beginning of one, which may be waiting for its end where one piece of a stream ends.
 _BEGUN = re.compile(r"\[(?:[A-Z][A-Z_]{0,21}\d{0,5})?$")
+# Stands for a text in which personal data could not be looked for.
+WITHHELD = "[WITHHELD]"
 _LITERAL = "LITERAL"
 # A shorter value that was found in one place is not looked for in all others.
 _SHORTEST_REPEATED = 4
@@ -43,9 +45,11 @@ Place = tuple[int, int, str]  # start, end, kind
 class Redaction:
     """The values of one request and their placeholders, numbered in the order in which they are met."""
 
-    def __init__(self, detector: Detector, entities: frozenset[Entity]) -> None:
+    def __init__(self, detector: Detector, entities: frozenset[Entity], *, for_good: bool = False) -> None:
+        """`for_good`: nothing will be put back, so what looks like a placeholder may stay."""
         self._detector = detector
         self._entities = entities
+        self._for_good = for_good
         self._placeholders: dict[str, str] = {}  # by value
         self._values: dict[str, str] = {}  # by placeholder
         self._counts: dict[str, int] = {}
@@ -93,11 +97,12 @@ class Redaction:
                 return value
 
     def hidden_value(self, value: Any) -> Any:
-        """A JSON value with placeholders for what `hide` met, in the same structure; a number that is one of the
-        values becomes a text."""
+        """A JSON value with placeholders for what `hide` met and for what its texts hold, in the same structure; a
+        number that is one of the values becomes a text. Raises DetectionTooSlow."""
         match value:
             case str():
-                return self._placeholders.get(value) or self._hidden(Text(value), (), self._repeated)
+                text = Text(value)
+                return self._placeholders.get(value) or self._hidden(text, list(self._places(text)), self._repeated)
             case dict():
                 return {name: self.hidden_value(inner) for name, inner in value.items()}
             case list():
@@ -116,7 +121,7 @@ class Redaction:
                 for each in self._detector.find(text.text)
                 if each.entity in self._entities and not (text.is_ours and _is_prose(text.text, each.start))
             ]
-        if "[" in text.text:
+        if "[" in text.text and not self._for_good:
             looks_like = [(*match.span(), _LITERAL) for match in PLACEHOLDER.finditer(text.text)]
             found = [place for place in found if not any(_overlap(place, other) for other in looks_like)] + looks_like
             found.sort()

@@ -22,6 +22,7 @@ from frontdesk.conversations.elsewhere import Elsewhere
 from frontdesk.conversations.feedback import Decisions, Feedback
 from frontdesk.conversations.housekeeping import Housekeeping
 from frontdesk.conversations.live import Live
+from frontdesk.conversations.redacting import Redactions
 from frontdesk.conversations.retention import Retention
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.conversations.service import Conversations
@@ -127,6 +128,7 @@ class Services:
     housekeeping: Housekeeping
     denials: Denials
     summaries: ConsumerLoop
+    redactions: ConsumerLoop
     leaving: Leaving
     purging: Purging
     shared: Shared
@@ -165,6 +167,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         "housekeeping": services.housekeeping.run,
         "denials": services.denials.run,
         "summaries": services.summaries.run,
+        "redactions": services.redactions.run,
         "api_keys": services.api_keys.run,
         "leaving": services.leaving.run,
         "mail": services.mail.run,
@@ -248,7 +251,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     own = TenantProviders(settings, grounds.http, secrets.named)
     events = PostgresLog(database, cipher)
     spending = Spending(database, clock, events.append)
-    screen = Screen(Detector(Tagger.load()), {LOCAL, *settings.trusted_providers})
+    detector = Detector(Tagger.load())
+    screen = Screen(detector, {LOCAL, *settings.trusted_providers})
     gateway = _gateway(settings, providers, own, screen, clock, registry, sharing, spending)
     knowledge = Knowledge(database, embedder)
     templates = Templates()
@@ -273,7 +277,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     conversations = Conversations(
         database, store, live, metrics,
         worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
-        patience_s=turns.deadline_s + turns.lease_s, elsewhere=elsewhere,
+        patience_s=turns.deadline_s + turns.lease_s, detector=detector, elsewhere=elsewhere,
     )  # fmt: skip
     signing_keys = SigningKeys(database, cipher, clock)
     retention = settings.retention
@@ -322,6 +326,9 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         denials=Denials(database),
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
+        ),
+        redactions=ConsumerLoop(
+            Redactions(database, sealed, definitions, detector), database, events, wakeups.anywhere, worker_id, metrics
         ),
         leaving=Leaving(database, forget, sharing.forget, purging.mark),
         purging=purging,

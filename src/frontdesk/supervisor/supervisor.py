@@ -205,7 +205,7 @@ class Supervisor:
             tokens_per_minute=tenant.settings.tokens_per_minute,
             limits=tenant.settings.limits,
             cache_s=tenant.settings.cache_answers_s,
-            hides=tenant.settings.privacy.kept_from_providers(),
+            hides=tenant.settings.privacy.hidden_from(tenant.settings.privacy.providers),
             rows=rows,
         )
         request = routing_request(message, definitions, state.history, state.last_agent)

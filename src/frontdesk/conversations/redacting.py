@@ -1,0 +1,168 @@
+"""What a tenant does not want stored: when a session has expired, its personal data is replaced for good."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any  # what was sealed is untyped
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from frontdesk.agents.definitions import DefinitionsCache
+from frontdesk.conversations.sealed import Sealed
+from frontdesk.core import json
+from frontdesk.db import Database, TenantScope
+from frontdesk.db.cipher import DecryptFailed
+from frontdesk.events.models import Event
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.redactor import WITHHELD, Redaction, Text
+
+log = structlog.get_logger()
+
+# Every sealed value of a conversation: (table, key, column) of each.
+_VALUES = """
+    SELECT 'messages' AS place, m.seq::text AS key, 'body' AS name, m.body AS value
+      FROM messages AS m
+     WHERE m.tenant_id = $1
+       AND m.conversation_id = $2
+    UNION ALL
+    SELECT 'conversations', '', v.name, v.value
+      FROM conversations AS c
+     CROSS JOIN LATERAL (VALUES ('context', c.context), ('summary', c.summary)) AS v (name, value)
+     WHERE c.tenant_id = $1
+       AND c.id = $2
+       AND c.state = 'expired'
+    UNION ALL
+    SELECT 'turns', t.id::text, 'decision', t.decision
+      FROM turns AS t
+     WHERE t.tenant_id = $1
+       AND t.conversation_id = $2
+    UNION ALL
+    SELECT 'steps', s.turn_id::text || ' ' || s.number || ' ' || s.agent, v.name, v.value
+      FROM steps AS s
+      JOIN turns AS t ON t.tenant_id = s.tenant_id AND t.id = s.turn_id
+     CROSS JOIN LATERAL (VALUES ('input', s.input), ('output', s.output)) AS v (name, value)
+     WHERE s.tenant_id = $1
+       AND t.conversation_id = $2
+"""
+_CHANGES = {
+    "messages": "UPDATE messages SET body = $3 WHERE tenant_id = $1 AND conversation_id = $2 AND seq::text = $4",
+    "conversations": "UPDATE conversations SET {name} = $3 WHERE tenant_id = $1 AND id = $2 AND $4 = ''",
+    "turns": "UPDATE turns SET decision = $3 WHERE tenant_id = $1 AND conversation_id = $2 AND id::text = $4",
+    "steps": """
+        UPDATE steps
+           SET {name} = $3
+         WHERE tenant_id = $1
+           AND turn_id IN (SELECT t.id FROM turns AS t WHERE t.tenant_id = $1 AND t.conversation_id = $2)
+           AND turn_id::text || ' ' || number || ' ' || agent = $4
+    """,
+}
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """One sealed value: where it stands, and what it is."""
+
+    table: str
+    key: str
+    name: str
+    value: bytes
+
+
+class Redactions:
+    """A consumer of `conversations.state`. What is replaced can't be had back."""
+
+    group, topics = "redactions", ("conversations.state",)
+
+    def __init__(self, db: Database, sealed: Sealed, definitions: DefinitionsCache, detector: Detector) -> None:
+        self._db = db
+        self._sealed = sealed
+        self._definitions = definitions
+        self._detector = detector
+
+    async def derive(self, event: Event) -> list[Stored] | None:
+        """The values that change; None where the tenant stores everything as it is."""
+        if event.type != "conversation.expired":
+            return None
+        privacy = (await self._definitions.at(event.tenant_id, 0)).tenant.settings.privacy
+        hides = privacy.hidden_from(privacy.storage)
+        if not hides:
+            return None
+        async with self._db.scope(event.tenant_id) as scope:
+            rows = await scope.fetch(_VALUES, event.tenant_id, UUID(event.key))
+        stored = [Stored(row["place"], row["key"], row["name"], row["value"]) for row in rows if row["value"]]
+        redaction = Redaction(self._detector, hides, for_good=True)
+        return await asyncio.to_thread(self._redacted, event.tenant_id, redaction, stored)
+
+    async def apply(self, scope: TenantScope, event: Event, derived: list[Stored]) -> None:
+        conversation = UUID(event.key)
+        for each in derived:
+            query = _CHANGES[each.table].format(name=each.name)
+            await scope.execute(query, scope.tenant_id, conversation, each.value, each.key)
+        # What the log tells of its messages is no longer needed: everybody has had the session's life to read it.
+        query = "UPDATE outbox SET payload = ''::bytea WHERE tenant_id = $1 AND key = $2 AND topic = 'messages.raw'"
+        await scope.execute(query, scope.tenant_id, event.key)
+
+    def _redacted(self, tenant_id: UUID, redaction: Redaction, stored: Sequence[Stored]) -> list[Stored]:
+        """Those that change. A value in which nothing can be looked for is withheld; one that can't be opened stays."""
+        opened = [(each, value) for each in stored if (value := self._opened(tenant_id, each)) is not None]
+        texts = [Text(text) for _, value in opened for text in _texts(value)]
+        # JSON as a whole too: what a field is called says what stands in it.
+        texts += [Text(json.dumps_text(value), holds_json=True) for each, value in opened if each.name != "summary"]
+        try:
+            redaction.hide(texts)
+            new = [redaction.hidden_value(value) for _, value in opened]
+        except Exception as error:  # noqa: BLE001 - an edge: whatever is wrong with the search, the text does not stay
+            log.error("privacy.failed", tenant_id=str(tenant_id), error=type(error).__name__)
+            new = [_withheld(value) for _, value in opened]
+        return [
+            self._sealed_again(tenant_id, each, after)
+            for (each, before), after in zip(opened, new, strict=True)
+            if after != before
+        ]
+
+    def _opened(self, tenant_id: UUID, each: Stored) -> Any:
+        """JSON, or the summary's text; None for what can't be opened any more."""
+        try:
+            opened = self._sealed.open_text(tenant_id, each.value)
+        except DecryptFailed:
+            return None
+        if each.name == "summary":
+            return opened.decode(errors="replace")
+        try:
+            return json.loads(opened)
+        except ValueError:
+            return None
+
+    def _sealed_again(self, tenant_id: UUID, each: Stored, value: Any) -> Stored:
+        sealed = (
+            self._sealed.text(tenant_id, value.encode())
+            if each.name == "summary"
+            else self._sealed.json(tenant_id, value)
+        )
+        return msgspec.structs.replace(each, value=sealed or b"")
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text in a JSON value."""
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for inner in value.values() for text in _texts(inner)]
+        case list():
+            return [text for inner in value for text in _texts(inner)]
+        case _:
+            return []
+
+
+def _withheld(value: Any) -> Any:
+    """The same structure without its texts."""
+    match value:
+        case str():
+            return WITHHELD
+        case dict():
+            return {name: _withheld(inner) for name, inner in value.items()}
+        case list():
+            return [_withheld(inner) for inner in value]
+        case _:
+            return value

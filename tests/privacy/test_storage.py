@@ -1,0 +1,145 @@
+"""What a tenant wants hidden where it is kept: in storage after the session, in the log of events, in logs."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+from tests.screens import detector
+
+from frontdesk.agents.definitions import DefinitionsCache
+from frontdesk.conversations.redacting import Redactions
+from frontdesk.conversations.sealed import Sealed
+from frontdesk.core import json
+from frontdesk.core.clock import SystemClock
+from frontdesk.core.ids import new_id
+from frontdesk.core.limits import Limits
+from frontdesk.db import Database
+from frontdesk.db.cipher import Cipher
+from frontdesk.events.models import Event
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.models import Finding
+from frontdesk.privacy.redactor import WITHHELD
+from frontdesk.privacy.tagger import Tagger
+from frontdesk.telemetry.metrics import Metrics
+
+SEALED = Sealed(Cipher([bytes(32)]))
+SAID = "My name is Ann Miller, write to ann@example.com about order 12."
+
+
+class Broken(Detector):
+    def find(self, text: str) -> tuple[Finding, ...]:
+        raise RuntimeError("broken")
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def expired(owner: Any, tenant: UUID) -> UUID:
+    conversation, turn = new_id(), new_id()
+    await owner.execute(
+        "INSERT INTO conversations (tenant_id, id, contact, channel, state, owner, context, summary) "
+        "VALUES ($1, $2, 'u1', 'WEB', 'expired', 'agent', $3, $4)",
+        tenant, conversation, SEALED.json(tenant, {"customer": {"name": "Ann Miller"}, "visits": 3}),
+        SEALED.text(tenant, b"Asked for mail to ann@example.com."),
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id) "
+        "VALUES ($1, $2, 1, $3, 'user', $4, $5)",
+        tenant, conversation, new_id(), SEALED.body(tenant, SAID, {}), turn,
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id, decision) "
+        "VALUES ($1, $2, $3, 'completed', '{1}', 1, '', $4)",
+        tenant, turn, conversation, SEALED.json(tenant, {"query": SAID}),
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, output) "
+        "VALUES ($1, $2, 1, 'a', 'tool', 'book', 'ok', $3, NULL)",
+        tenant, turn, SEALED.json(tenant, {"to": "ann@example.com", "seats": 2}),
+    )  # fmt: skip
+    await owner.execute(
+        "INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload) "
+        "VALUES ($1, $2, 'messages.raw', $3, 'message.accepted', '', $4)",
+        tenant, new_id(), str(conversation), SEALED.json(tenant, {"content": SAID}),
+    )  # fmt: skip
+    return conversation
+
+
+async def stored(owner: Any, tenant: UUID) -> dict[str, Any]:
+    """Every sealed value, opened."""
+    row = await owner.fetchrow(
+        "SELECT m.body, c.context, c.summary, t.decision, s.input, o.payload FROM messages AS m, conversations AS c, "
+        "turns AS t, steps AS s, outbox AS o WHERE m.tenant_id = $1",
+        tenant,
+    )
+    opened = {name: SEALED.open_text(tenant, value) for name, value in row.items()}
+    return {
+        name: value.decode() if name == "summary" or not value else json.loads(value) for name, value in opened.items()
+    }
+
+
+async def redact(database: Database, tenant: UUID, conversation: UUID, search: Detector) -> bool:
+    """Whether anything was to be done."""
+    definitions = DefinitionsCache(database, Metrics(CollectorRegistry()), Limits())
+    redactions = Redactions(database, SEALED, definitions, search)
+    event = Event(
+        event_id=new_id(), topic="conversations.state", key=str(conversation), tenant_id=tenant,
+        type="conversation.expired", version=1, occurred_at=SystemClock().now(), correlation_id="", causation_id=None,
+        payload={},
+    )  # fmt: skip
+    derived = await redactions.derive(event)
+    if derived is None:
+        return False
+    async with database.scope(tenant) as scope:
+        await redactions.apply(scope, event, derived)
+    return True
+
+
+async def wants(owner: Any, tenant: UUID, **privacy: object) -> None:
+    await owner.execute("UPDATE tenants SET settings = $2 WHERE id = $1", tenant, json.dumps_text({"privacy": privacy}))
+
+
+async def test_after_the_session_nothing_personal_that_is_found_stays(
+    database: Database, owner: Any, tenant_id: UUID
+) -> None:
+    await wants(owner, tenant_id, storage="redact")
+    assert await redact(database, tenant_id, await expired(owner, tenant_id), detector())
+    kept = await stored(owner, tenant_id)
+    assert kept["body"]["content"] == "My name is [PERSON_1], write to [EMAIL_1] about order 12."
+    assert kept["context"] == {"customer": {"name": "[PERSON_1]"}, "visits": 3}
+    assert kept["summary"] == "Asked for mail to [EMAIL_1]."
+    assert kept["input"] == {"to": "[EMAIL_1]", "seats": 2}
+    assert kept["payload"] == ""
+    assert "Ann Miller" not in str(kept)
+
+
+async def test_redacting_again_changes_nothing(database: Database, owner: Any, tenant_id: UUID) -> None:
+    await wants(owner, tenant_id, storage="redact")
+    conversation = await expired(owner, tenant_id)
+    await redact(database, tenant_id, conversation, detector())
+    once = await stored(owner, tenant_id)
+    await redact(database, tenant_id, conversation, detector())
+    assert await stored(owner, tenant_id) == once
+
+
+async def test_as_a_rule_what_was_said_stays(database: Database, owner: Any, tenant_id: UUID) -> None:
+    conversation = await expired(owner, tenant_id)
+    assert not await redact(database, tenant_id, conversation, detector())
+    assert (await stored(owner, tenant_id))["body"]["content"] == SAID
+
+
+async def test_when_the_search_breaks_nothing_that_was_said_stays(
+    database: Database, owner: Any, tenant_id: UUID
+) -> None:
+    await wants(owner, tenant_id, storage="redact")
+    await redact(database, tenant_id, await expired(owner, tenant_id), Broken(Tagger.load()))
+    kept = await stored(owner, tenant_id)
+    assert kept["body"]["content"] == kept["summary"] == WITHHELD
+    assert kept["input"] == {"to": WITHHELD, "seats": 2}
