@@ -1,7 +1,10 @@
 """The one error format, and times as the API writes them."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
 
 from frontdesk.core.clock import SystemClock, iso
 from frontdesk.core.errors import FieldError, FrontdeskError, Invalid, Unavailable
@@ -21,6 +24,21 @@ def test_production_hides_our_failures_but_not_the_callers() -> None:
     theirs = Invalid("message: must not be blank", errors=[FieldError("message", "must not be blank")])
     assert production.body(theirs, "c")["detail"] == "message: must not be blank"
     assert production.body(Unavailable("Try again.", retry_after=1.2), "c")["retry_after"] == 2
+
+
+def family(kind: type[FrontdeskError]) -> Iterator[type[FrontdeskError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from family(child)
+
+
+@pytest.mark.parametrize("kind", sorted(set(family(FrontdeskError)), key=lambda kind: kind.__qualname__))
+def test_no_failure_of_ours_tells_its_details_in_production(kind: type[FrontdeskError]) -> None:
+    """But for 503: its sentences are our own, and tell when to come back."""
+    error = FrontdeskError.__new__(kind)
+    FrontdeskError.__init__(error, "planted /etc/x")
+    told = str(ErrorRenderer(SystemClock(), hide_details=True).body(error, "c"))
+    assert ("planted" in told) == (kind.status < 500 or kind.status == 503)
 
 
 def test_a_pause_is_in_the_body_and_in_the_header() -> None:
