@@ -39,8 +39,8 @@ class RedisServer:
         )
         password = ["--requirepass", self._password] if self._password else []
         self._process = await asyncio.create_subprocess_exec(
-            PROGRAM, *port, *password, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no",
-            "--dir", str(self.folder), *self._options,
+            PROGRAM, *port, *password, "--bind", "127.0.0.1", "127.0.0.2", "--save", "", "--appendonly", "no",
+            "--daemonize", "no", "--dir", str(self.folder), *self._options,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         async with asyncio.timeout(HANG_S):

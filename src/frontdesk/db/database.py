@@ -1,7 +1,6 @@
 """The pool and the tenant scope. Every statement runs as the application role, bound by row-level security."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any  # asyncpg's rows are untyped
@@ -85,7 +84,6 @@ class Database:
         *,
         max_connections: int = 10,
         statement_timeout_s: float = 30.0,
-        tls: ssl.SSLContext | None = None,
     ) -> "Database":
         """Opens the pool; connections are made when needed. `url` may be of any role that may become frontdesk_app."""
         pool = asyncpg.create_pool(
@@ -96,7 +94,6 @@ class Database:
             reset=_nothing_to_reset,
             timeout=5.0,
             command_timeout=statement_timeout_s + 5.0,
-            ssl=tls,
             server_settings={
                 "role": APP_ROLE,
                 "application_name": "frontdesk",

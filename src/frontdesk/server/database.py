@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from frontdesk.core.errors import DatabaseUnavailable, SettingsError
-from frontdesk.core.settings import Settings
+from frontdesk.core.settings import DatabaseSettings, Settings
+from frontdesk.core.tls import TlsFiles
 from frontdesk.db import Database, schema
 from frontdesk.db.embedded import EmbeddedServer
 
@@ -41,7 +44,7 @@ async def opened(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIt
         await embedded.start(alone=alone)
         owner_url, app_url = embedded.owner_url, embedded.app_url
     else:
-        owner_url = app_url = settings.database_url.get_secret_value()
+        owner_url = app_url = external_url(settings.database_url.get_secret_value(), settings.database)
     try:
         await _migrated(owner_url, say)
         database = await Database.connect(
@@ -58,6 +61,22 @@ async def opened(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIt
             await embedded.stop()
 
 
+def external_url(url: str, settings: DatabaseSettings) -> str:
+    """With the files of TLS, as asyncpg reads them: the migration's process then needs nothing but the URL.
+
+    Raises SettingsError that names the file.
+    """
+    files = TlsFiles(settings.ca_file, settings.certificate, settings.key)
+    if not files.given:
+        return url
+    files.context("FRONTDESK_DATABASE__")  # says what is wrong with them; asyncpg makes its own
+    named = {"sslrootcert": files.ca_file, "sslcert": files.certificate, "sslkey": files.key}
+    options = {"sslmode": "verify-full"} | {name: str(path.resolve()) for name, path in named.items() if path}
+    parts = urlsplit(url)
+    others = [(name, value) for name, value in parse_qsl(parts.query) if name not in {*named, "sslmode"}]
+    return urlunsplit(parts._replace(query=urlencode([*others, *options.items()])))
+
+
 async def _migrated(owner_url: str, say: Say) -> None:
     try:
         connection = await asyncpg.connect(owner_url, timeout=10)
@@ -65,6 +84,9 @@ async def _migrated(owner_url: str, say: Say) -> None:
         raise SettingsError("FRONTDESK_DATABASE_URL: the server refused the user or password.") from error
     except asyncpg.InvalidCatalogNameError as error:
         raise SettingsError("FRONTDESK_DATABASE_URL: there is no such database. Create it first.") from error
+    except ssl.SSLError as error:
+        sentence = f"FRONTDESK_DATABASE_URL: TLS failed ({error.reason or type(error).__name__}): {_tls_reason(error)}."
+        raise SettingsError(sentence) from error
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise DatabaseUnavailable(f"The database can't be reached: {type(error).__name__}.", retry_after=2) from error
     except (ValueError, asyncpg.InterfaceError) as error:
@@ -91,6 +113,10 @@ async def is_current(connection: asyncpg.Connection) -> bool:
     # A newer program's are used as they are.
     is_ours = functions["hash"] == schema.functions_hash()
     return bool(revision >= schema.head() and (is_ours or functions["version"] > schema.FUNCTIONS_VERSION))
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "the server refused it"
 
 
 def _run_migration(owner_url: str) -> None:

@@ -1,6 +1,7 @@
 """The way to Redis: a pool of connections, and whether it answers. Nobody waits for one that is away."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -62,6 +63,9 @@ class RedisLink:
                 raise SettingsError("FRONTDESK_REDIS_URL: the server wants a user and password.") from error
             self._lost(error)  # it loads what it had kept, or the like
         except (RedisError, OSError, TimeoutError) as error:
+            if (refused := _certificate_refused(error)) is not None:
+                sentence = f"FRONTDESK_REDIS_URL: the server's certificate was refused: {refused}."
+                raise SettingsError(sentence) from error
             self._lost(error)
         else:
             if not self.is_up:
@@ -90,6 +94,14 @@ class RedisLink:
             log.warning("redis.lost", error=type(error).__name__)
         self.is_up = False
         self._metrics.up.set(0)
+
+
+def _certificate_refused(error: BaseException | None) -> str | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def connected(url: str, tls: TlsFiles, metrics: SharedMetrics) -> RedisLink:
