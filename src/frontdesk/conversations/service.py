@@ -37,6 +37,7 @@ from frontdesk.core.errors import (
     TurnFailed,
 )
 from frontdesk.db import Database, TenantScope
+from frontdesk.db.reads import Reads
 from frontdesk.llm.types import Restart
 from frontdesk.privacy.detector import Detector
 from frontdesk.privacy.policy import PrivacySettings
@@ -94,6 +95,7 @@ class Conversations:
         wake: Callable[[], None],
         patience_s: float,
         detector: Detector,
+        reads: Reads,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         """`start` runs a claimed turn in this process and says whether it took it (the flag: somebody hears it as it
@@ -112,6 +114,7 @@ class Conversations:
         self._start = start
         self._wake = wake
         self._patience_s = patience_s
+        self._reads = reads
         self._elsewhere = elsewhere
         self.is_open = True
 
@@ -299,8 +302,8 @@ class Conversations:
             return session, await self._store.messages_after(scope, conversation_id, after, limit)
 
     async def sessions_of(self, tenant_id: UUID, contact: str, before: datetime | None, limit: int) -> list[Session]:
-        async with self._db.scope(tenant_id) as scope:
-            return await self._store.sessions_of(scope, contact, before, limit)
+        """The last active first. A session of this moment may be missing where a replica is read."""
+        return await self._reads.read(tenant_id, lambda scope: self._store.sessions_of(scope, contact, before, limit))
 
     async def explanation(self, tenant_id: UUID, message_id: UUID) -> Explanation:
         """How the turn of a message came to its answer. Raises ConversationNotFound."""

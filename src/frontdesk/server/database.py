@@ -61,6 +61,22 @@ async def opened(settings: Settings, say: Say, *, alone: bool = True) -> AsyncIt
             await embedded.stop()
 
 
+async def opened_replica(settings: Settings) -> Database | None:
+    """Connections are made when they are needed: one that is away holds nothing up. Raises SettingsError."""
+    if settings.replica_url is None:
+        return None
+    if settings.database_url is None:
+        raise SettingsError("FRONTDESK_REPLICA_URL: the embedded database has no replica; set FRONTDESK_DATABASE_URL.")
+    try:
+        return await Database.connect(
+            external_url(settings.replica_url.get_secret_value(), settings.database),
+            max_connections=settings.database.max_connections,
+            statement_timeout_s=settings.database.statement_timeout_s,
+        )
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise SettingsError("FRONTDESK_REPLICA_URL: is not a PostgreSQL URL, postgresql://user@host/name.") from error
+
+
 def external_url(url: str, settings: DatabaseSettings) -> str:
     """With the files of TLS, as asyncpg reads them: the migration's process then needs nothing but the URL.
 

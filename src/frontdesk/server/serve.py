@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any  # uvicorn takes a class by another name
@@ -23,7 +23,14 @@ from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
 from frontdesk.core.clock import SystemClock
-from frontdesk.core.errors import Conflict, FrontdeskError, SettingsError, ShuttingDown, TooManyConnections
+from frontdesk.core.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    FrontdeskError,
+    SettingsError,
+    ShuttingDown,
+    TooManyConnections,
+)
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.identity.staffing import Staffing
@@ -316,6 +323,12 @@ def health_of(services: Services) -> Health:
         return "yes"
 
     useful: dict[str, Check] = {"providers": providers, "turns": turns}
+    if services.settings.replica_url is not None:
+
+        async def replica() -> dict[str, float | None]:
+            return {"lag_s": await services.reads.lag_s()}
+
+        useful["replica"] = replica
     if (redis := services.shared.redis) is not None:
 
         async def shared() -> str:
@@ -336,6 +349,9 @@ def refresher(services: Services) -> Callable[[], Awaitable[None]]:
         size, idle = services.database.size()
         services.metrics.database_connections.labels("open").set(size)
         services.metrics.database_connections.labels("idle").set(idle)
+        with suppress(DatabaseUnavailable):
+            if (lag_s := await services.reads.lag_s()) is not None:
+                services.metrics.replica_lag.set(lag_s)
         if services.embedded is not None:
             services.metrics.database_restarts.set(services.embedded.restarts)
 

@@ -36,6 +36,7 @@ from frontdesk.core.settings import Settings
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
 from frontdesk.db.embedded import EmbeddedServer
+from frontdesk.db.reads import Reads
 from frontdesk.embedding.minilm import MiniLM
 from frontdesk.embedding.types import Embedder
 from frontdesk.events.consumers import ConsumerLoop
@@ -59,7 +60,7 @@ from frontdesk.privacy.tagger import Tagger
 from frontdesk.quotas.quotas import Quotas
 from frontdesk.quotas.spending import Spending
 from frontdesk.server import sealing
-from frontdesk.server.database import Say, opened
+from frontdesk.server.database import Say, opened, opened_replica
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
 from frontdesk.server.people import smtp_server
@@ -132,6 +133,7 @@ class Services:
     leaving: Leaving
     purging: Purging
     shared: Shared
+    reads: Reads
     elsewhere: Elsewhere | None  # None: no other process can tell
     quotas: Quotas
 
@@ -204,6 +206,7 @@ class _Grounds:
     """What the parts stand on: what is closed at the end, and what takes long to be read."""
 
     database: Database
+    replica: Database | None
     embedded: EmbeddedServer | None
     cipher: Cipher
     http: aiohttp.ClientSession
@@ -225,6 +228,9 @@ async def _grounds(settings: Settings, say: Say, *, alone: bool) -> AsyncIterato
         stack.push_async_callback(_settled, reading)
         open_database = await stack.enter_async_context(opened(settings, say, alone=alone))
         database = open_database.database
+        replica = await opened_replica(settings)
+        if replica is not None:
+            stack.push_async_callback(replica.close)
         cipher = await stack.enter_async_context(sealing.kept(settings, database))
         http = await stack.enter_async_context(_http_client())
         say("Loading the language model")
@@ -233,7 +239,7 @@ async def _grounds(settings: Settings, say: Say, *, alone: bool) -> AsyncIterato
         outbound = Outbound()
         stack.push_async_callback(outbound.close)
         guard, languages = await reading
-        yield _Grounds(database, open_database.embedded, cipher, http, outbound, embedder, guard, languages)
+        yield _Grounds(database, replica, open_database.embedded, cipher, http, outbound, embedder, guard, languages)
 
 
 def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> Services:
@@ -265,6 +271,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     sealed = Sealed(cipher)
     store = ConversationStore(database, sealed)
     live = Live()
+    reads = Reads(database, grounds.replica, lambda source: metrics.reads.labels(source).inc())
     elsewhere = Elsewhere(sharing.fanout, live, worker_id) if sharing.redis is not None else None
     wakeups = Wakeups(database, notify=embedded is None)
     answering = Answering(database, store, definitions, supervisor, runner, clock)
@@ -277,7 +284,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
     conversations = Conversations(
         database, store, live, metrics,
         worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
-        patience_s=turns.deadline_s + turns.lease_s, detector=detector, elsewhere=elsewhere,
+        patience_s=turns.deadline_s + turns.lease_s, detector=detector, reads=reads, elsewhere=elsewhere,
     )  # fmt: skip
     signing_keys = SigningKeys(database, cipher, clock)
     retention = settings.retention
@@ -333,6 +340,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         leaving=Leaving(database, forget, sharing.forget, purging.mark),
         purging=purging,
         shared=sharing,
+        reads=reads,
         elsewhere=elsewhere,
         quotas=Quotas(sharing.limits, worker.turns_of, registry),
     )

@@ -47,6 +47,11 @@ class Metrics:
         self.database_connections = Gauge(
             "frontdesk_database_connections", "Connections of the pool", ("state",), registry=registry
         )
+        self.reads = Counter(
+            "frontdesk_reads", "Reads that may lag: replica, primary, or fallback while the replica is away",
+            ("source",), registry=registry,
+        )  # fmt: skip
+        self.replica_lag = Gauge("frontdesk_replica_lag_seconds", "How far the replica is behind", registry=registry)
         self.database_restarts = Gauge(
             "frontdesk_database_restarts", "Restarts of the embedded server", registry=registry
         )
