@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from typer.main import get_command
 
-from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff
+from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff, visitors
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.http import Chat
@@ -222,6 +222,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         auth.build_router(nothing, access),
         staff.build_router(nothing, access),
         jwks.build_router(nothing),
+        visitors.build_router(nothing, nothing, nothing),
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)

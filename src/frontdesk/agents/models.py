@@ -59,8 +59,12 @@ class RetentionSettings(msgspec.Struct, frozen=True):
 
 
 class WidgetSettings(msgspec.Struct, frozen=True):
-    """`origins`: of the pages that may embed the chat, such as `https://shop.example`."""
+    """`origins`: of the pages that may embed the chat, such as `https://shop.example`.
 
+    `enabled`: whoever comes is given a token for a conversation of his own.
+    """
+
+    enabled: bool = False
     origins: tuple[str, ...] = ()
 
 

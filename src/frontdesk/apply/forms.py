@@ -29,6 +29,7 @@ class EmergencyForm(Form):
 
 
 class WidgetForm(Form):
+    enabled: bool = False
     origins: Annotated[list[Origin], Field(max_length=50)] = []
 
 

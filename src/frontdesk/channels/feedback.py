@@ -30,14 +30,14 @@ def build_router(feedback: Feedback, access: Access) -> APIRouter:
         """Say whether the right agent answered. One verdict for each decision and user, the last one counts."""
         said = await read_feedback(request)
         caller.speaks_for(said.user_id)
-        given = await feedback.give(caller.tenant, message_id, said.user_id, said.verdict, said.agent)
+        given = await feedback.give(caller.tenant, message_id, said.user_id, said.verdict, said.agent, caller.contact)
         return Response(dumps(JudgementOut.of(given)), media_type="application/json")
 
     @router.delete("", status_code=204, responses=_TAKEN_BACK)
     async def delete_feedback(caller: Annotated[Caller, chats], message_id: UUID, user_id: UserId) -> Response:
         """Take one's verdict back."""
         caller.speaks_for(user_id)
-        await feedback.withdraw(caller.tenant, message_id, user_id)
+        await feedback.withdraw(caller.tenant, message_id, user_id, caller.contact)
         return Response(status_code=204)
 
     return router

@@ -158,7 +158,8 @@ class ExplanationOut(msgspec.Struct, frozen=True):
 class PageOut(msgspec.Struct, frozen=True):
     """What the page shows of a tenant: `local` when the built-in model answers alone, `agents` as titles by name.
 
-    `explains`: answers lead to their explanation.
+    `explains`: answers lead to their explanation. `visits`: nothing is said without a visitor's token, and everybody is
+    given one.
     """
 
     slug: str
@@ -169,6 +170,7 @@ class PageOut(msgspec.Struct, frozen=True):
     local: bool
     agents: dict[str, str]
     explains: bool
+    visits: bool
     version: str
 
 

@@ -109,6 +109,7 @@ def build_router(
             languages=found.settings.languages,
             local=defined.is_local,
             agents=defined.titles,
+            visits=found.settings.widget.enabled and not found.settings.anonymous_chat,
             explains=await access.may(found, Permission.CONVERSATIONS_READ, request),
             version=version("frontdesk"),
         )

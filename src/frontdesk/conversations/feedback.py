@@ -75,16 +75,24 @@ class Feedback:
         self._counted_at: float | None = None
 
     async def give(
-        self, tenant: Tenant, message_id: UUID, author: str, verdict: Verdict, agent: str | None
+        self,
+        tenant: Tenant,
+        message_id: UUID,
+        author: str,
+        verdict: Verdict,
+        agent: str | None,
+        contact: str | None = None,
     ) -> Judgement:
         """On the decision behind a message, the contact's or the answer. The same again changes nothing.
+
+        `contact`: of whose conversations alone; None for anybody's.
 
         Raises ConversationNotFound, Invalid (no such agent, or one beside `right`), Conflict (nothing decided yet).
         """
         if agent is not None:
             await self._check_agent(tenant, verdict, agent)
         async with self._db.scope(tenant.id) as scope:
-            turn_id, conversation_id, is_decided = await _turn_of(scope, message_id)
+            turn_id, conversation_id, is_decided = await _turn_of(scope, message_id, contact)
             if not is_decided:
                 raise Conflict("This message has not been answered yet: there is no decision to judge.")
             known = await _judgement(scope, turn_id, author)
@@ -99,17 +107,18 @@ class Feedback:
                 "agent": agent,
             }
             await self._events.append(scope, "feedback", str(conversation_id), "feedback.given", payload)
-            await _turn_of(scope, message_id)  # again, as nobody else has the conversation now: it may have been erased
+            # Again, as nobody else has the conversation now: it may have been erased.
+            await _turn_of(scope, message_id, contact)
             given = await _put(scope, turn_id, author, verdict, agent)
             if given is None:
                 raise Conflict(f"{MOST_VERDICTS} people have judged this decision already.")
         self._told()
         return given
 
-    async def withdraw(self, tenant: Tenant, message_id: UUID, author: str) -> None:
-        """Idempotent. Raises ConversationNotFound."""
+    async def withdraw(self, tenant: Tenant, message_id: UUID, author: str, contact: str | None = None) -> None:
+        """Idempotent. `contact` as in `give`. Raises ConversationNotFound."""
         async with self._db.scope(tenant.id) as scope:
-            turn_id, conversation_id, _ = await _turn_of(scope, message_id)
+            turn_id, conversation_id, _ = await _turn_of(scope, message_id, contact)
             if await _judgement(scope, turn_id, author) is None:
                 return
             payload = {"conversation_id": conversation_id, "turn_id": turn_id, "author": author}
@@ -211,16 +220,21 @@ async def judgements_of(scope: TenantScope, turn_id: UUID) -> list[Judgement]:
     return [_judgement_of(row) for row in rows]
 
 
-async def _turn_of(scope: TenantScope, message_id: UUID) -> tuple[UUID, UUID, bool]:
-    """(turn, conversation, whether it has ended with a decision) of a message of the contact's or an answer."""
+async def _turn_of(scope: TenantScope, message_id: UUID, contact: str | None) -> tuple[UUID, UUID, bool]:
+    """(turn, conversation, whether it has ended with a decision) of a message of the contact's or an answer.
+
+    With `contact` another's message is not found.
+    """
     query = """
         SELECT t.id, t.conversation_id, t.state NOT IN ('accepted', 'running') AND t.decision IS NOT NULL AS is_decided
           FROM messages AS m
           JOIN turns AS t ON t.tenant_id = m.tenant_id AND t.id = m.turn_id
+          JOIN conversations AS c ON c.tenant_id = t.tenant_id AND c.id = t.conversation_id
          WHERE m.tenant_id = $1
            AND m.id = $2
+           AND ($3::text IS NULL OR c.contact = $3)
     """
-    row = await scope.fetchrow(query, scope.tenant_id, message_id)
+    row = await scope.fetchrow(query, scope.tenant_id, message_id, contact)
     if row is None:
         raise ConversationNotFound("There is no such message.")
     return row["id"], row["conversation_id"], row["is_decided"]

@@ -11,6 +11,8 @@ from frontdesk.core.errors import RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.shared.rates import RateLimiter, Use
 
+# New visitors of one address in a minute: an office behind one address opens no more pages.
+VISITORS_PER_MINUTE = 60
 # Nobody knows when a turn ends: who asks again then asks a turn that took its time.
 TURN_RETRY_S = 2.0
 
@@ -59,6 +61,16 @@ class Quotas:
             name = refused.use.name
             self._refused.labels(slug, name).inc()
             detail = f"{_WHOSE[name]} {refused.use.most} messages a minute. Send this one again later."
+            raise RateLimited(detail, retry_after=refused.wait_s)
+
+    async def admit_visitor(self, tenant_id: UUID, slug: str, address: str | None) -> None:
+        """Once for each token that is given to somebody unknown. Raises RateLimited."""
+        if address is None:
+            return
+        use = Use("visitors", network_of(address), VISITORS_PER_MINUTE)
+        if (refused := await self._rates.take(tenant_id, [use])) is not None:
+            self._refused.labels(slug, use.name).inc()
+            detail = f"One address may begin {VISITORS_PER_MINUTE} visits a minute. Begin this one later."
             raise RateLimited(detail, retry_after=refused.wait_s)
 
 

@@ -44,6 +44,7 @@ from frontdesk.channels.staff_forms import (
     StaffPage,
     TokensOut,
 )
+from frontdesk.channels.visitors import VisitorOut
 from frontdesk.conversations.models import Answer
 from frontdesk.core.errors import (
     AddressRefused,
@@ -89,7 +90,7 @@ FORMS = (
     AcceptedOut, Alive, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, Component,
     ConversationOut, Excerpt, ExplanationOut, InvitedOut, JudgementOut, JwksOut, LinkOut, MeOut, NewApiKeyOut,
     NotReady, OptionsOut, PageOut, ProposedOut, Ready, RecoveryCodesOut, SessionOut, SessionPage,
-    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut,
+    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut, VisitorOut,
 )  # fmt: skip
 
 

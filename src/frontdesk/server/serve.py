@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.audit.reading import AuditLog
-from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff
+from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff, visitors
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -286,6 +286,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         api_keys.build_router(services.api_keys, access),
         audit.build_router(AuditLog(services.database), access),
         jwks.build_router(services.signing_keys),
+        visitors.build_router(services.tokens, services.quotas, directory.named),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(

@@ -57,7 +57,7 @@ async function findPage(api, onWait) {
 
 /** @param {{ api: Api, page: Page, language: string, say: Say }} props */
 function Desk({ api, page, language, say }) {
-  const memory = useMemo(() => new Memory(page.slug), [page.slug]);
+  const memory = useMemo(() => new Memory(page.slug, api.visitor), [api, page.slug]);
   const conversation = useMemo(() => new Conversation(api, memory), [api, memory]);
   const [view, setView] = useState(conversation.view);
   const [cited, setCited] = useState(/** @type {Citation | null} */ (null));

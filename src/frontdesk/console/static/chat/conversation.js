@@ -242,6 +242,8 @@ export class Conversation {
    * @param {Entry} entry
    */
   async #deliver(run, entry) {
+    await this.api.visitor?.arrive();
+    if (run.signal.aborted) return;
     const { userId, sessionId } = this.memory;
     const body = { user_id: userId, message: entry.text, session_id: sessionId, channel: "web" };
     if (run.isListening) {

@@ -1,6 +1,8 @@
 // The one client of the HTTP API: every request of every page goes through it, every failure becomes one of two errors.
 
-/** @import { ErrorBody, Explanation, History, Page, Passage, Verdict } from "./types.js" */
+import { Visitor } from "./visitor.js";
+
+/** @import { ErrorBody, Explanation, History, Page, Passage, Verdict, Visit } from "./types.js" */
 
 const REQUEST_DEADLINE_MS = 20_000;
 
@@ -25,6 +27,9 @@ export class ApiError extends Error {
 export class Unreachable extends Error {}
 
 export class Api {
+  /** @type {Visitor | null} where the organisation asks everybody for a token */
+  visitor = null;
+
   /** @param {string | null} tenant the tenant's slug; null is the deployment's default tenant */
   constructor(tenant) {
     this.base = tenant === null ? "" : `/api/${encodeURIComponent(tenant)}`;
@@ -40,7 +45,20 @@ export class Api {
     // Somebody of the staff whose access ran out: renewed, he is shown what is for him.
     if (!page.explains && isStaff() && (await renewed())) page = await this.#json("/page");
     this.base = `/api/${encodeURIComponent(page.slug)}`;
+    if (page.visits) this.visitor = new Visitor(page.slug, (token) => this.#visit(page.slug, token));
     return page;
+  }
+
+  /**
+   * @param {string} slug
+   * @param {string | null} token
+   * @returns {Promise<Visit>}
+   */
+  async #visit(slug, token) {
+    /** @type {Record<string, string>} */
+    const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+    const response = await fetched(`/api/public/widgets/${encodeURIComponent(slug)}/tokens`, { method: "POST", headers });
+    return response.json();
   }
 
   /**
@@ -135,8 +153,16 @@ export class Api {
    * @param {string} path
    * @param {RequestInit} init
    */
-  #request(path, init) {
-    return requested(this.base + path, init);
+  async #request(path, init) {
+    const visit = this.visitor?.visit;
+    if (!visit) return requested(this.base + path, init);
+    try {
+      return await fetched(this.base + path, { ...init, headers: { ...init.headers, Authorization: `Bearer ${visit.token}` } });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      this.visitor?.leave();
+      throw new ApiError(410, { detail: error.detail, error_code: "SESSION_EXPIRED", correlation_id: error.correlationId });
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // What the browser remembers for a tenant. A browser that forbids storage still works, until the page is closed.
 
 /** @import { Unsent, Verdict } from "./types.js" */
+/** @import { Visitor } from "./visitor.js" */
 
 const VERDICTS = 200; // that are remembered: older answers are scrolled away
 
@@ -19,29 +20,34 @@ export class Memory {
   /** @type {Map<string, string>} */
   #here = new Map();
 
-  /** @param {string} tenant */
-  constructor(tenant) {
+  /**
+   * @param {string} tenant
+   * @param {Visitor | null} [visitor] who says whose the conversation is, in place of ids made here
+   */
+  constructor(tenant, visitor = null) {
     this.prefix = `frontdesk.${tenant}.`;
+    this.visitor = visitor;
   }
 
   /** The visitor, to this tenant; the same over all their conversations. */
   get userId() {
-    return this.#id("user");
+    return this.visitor ? (this.visitor.visit?.user_id ?? "") : this.#id("user");
   }
 
   /** The conversation. It gets its id when the first message is sent. */
   get sessionId() {
-    return this.#id("session");
+    return this.visitor ? (this.visitor.visit?.session_id ?? "") : this.#id("session");
   }
 
   /** Whether there is one. Before, the server has nothing to tell. */
   get hasSession() {
-    return UUID.test(this.#get("session") ?? "");
+    return this.visitor ? this.visitor.visit !== null : UUID.test(this.#get("session") ?? "");
   }
 
   /** Leave the conversation: the next message opens a new one. */
   leaveSession() {
-    this.#put("session", "");
+    if (this.visitor) this.visitor.leave();
+    else this.#put("session", "");
   }
 
   /**
@@ -115,10 +121,15 @@ export class Memory {
     return this.#get(name) ?? "";
   }
 
+  /** A visit is of one tab, and so is what is written in it. */
+  get #storage() {
+    return this.visitor ? sessionStorage : localStorage;
+  }
+
   /** @param {string} name */
   #get(name) {
     try {
-      return localStorage.getItem(this.prefix + name) ?? this.#here.get(name) ?? null;
+      return this.#storage.getItem(this.prefix + name) ?? this.#here.get(name) ?? null;
     } catch {
       return this.#here.get(name) ?? null;
     }
@@ -130,7 +141,7 @@ export class Memory {
    */
   #put(name, value) {
     try {
-      localStorage.setItem(this.prefix + name, value);
+      this.#storage.setItem(this.prefix + name, value);
       this.#here.delete(name);
     } catch {
       this.#here.set(name, value); // forbidden or full

@@ -11,6 +11,16 @@ export interface Page {
   agents?: Record<string, string>;
   /** Whether answers lead to their explanation. */
   explains?: boolean;
+  /** Whether nothing is said without a visitor's token. */
+  visits?: boolean;
+}
+
+/** A visitor's token, and what it is for. */
+export interface Visit {
+  token: string;
+  user_id: string;
+  session_id: string;
+  expires_at: string;
 }
 
 /** What a visitor says of who answered. */
