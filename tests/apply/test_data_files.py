@@ -16,6 +16,7 @@ from tests.vendors.server import Vendor
 from frontdesk.apply import data_files
 from frontdesk.apply.data_files import TABLES, export_data
 from frontdesk.core.ids import new_id
+from frontdesk.privacy.policy import Handling, PrivacySettings
 
 __all__ = ["bells"]
 
@@ -64,6 +65,19 @@ async def test_everything_said_is_there_once_and_open(
     }  # fmt: skip
     assert len(lines(tmp_path, "records")) == 3
     assert lines(tmp_path, "contacts")[0]["external_id"] == "ann"
+
+
+async def test_an_export_hides_personal_data_where_the_tenant_wants_it(desk_room: Room, tmp_path: Path) -> None:
+    services = desk_room.services
+    await desk_room.chat("note I am Ann Miller, ann@example.com", new_id())
+    redacted = PrivacySettings(exports=Handling.REDACT)
+    await export_data(desk_room.tenant.id, tmp_path, services.database, services.cipher, privacy=redacted)
+    for path in (tmp_path / "data").iterdir():
+        assert "ann@example.com" not in path.read_text()
+        assert "Ann Miller" not in path.read_text()
+    said = [line["body"]["content"] for line in lines(tmp_path, "messages") if line["role"] == "user"]
+    assert said == ["note I am [PERSON_1], [EMAIL_1]"]
+    assert lines(tmp_path, "contacts")[0]["external_id"] == lines(tmp_path, "conversations")[0]["contact"] != "ann"
 
 
 async def test_every_table_of_a_tenant_is_exported_or_known_not_to_be(database_url: str) -> None:

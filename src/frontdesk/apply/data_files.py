@@ -9,12 +9,22 @@ from uuid import UUID
 
 import msgspec
 
-from frontdesk.audit import chain
+from frontdesk.audit import chain, contact_target
 from frontdesk.core import json
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher, DecryptFailed
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.models import Entity
+from frontdesk.privacy.policy import PrivacySettings
+from frontdesk.privacy.redactor import Redaction, Text
+from frontdesk.privacy.tagger import Tagger
 
 _PAGE = 500
+# Columns with what contacts and tools said, and those with contacts' ids.
+_TOLD = ("pending", "context", "summary", "body", "decision", "input", "output", "value")
+_CONTACTS = ("external_id", "contact")
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +84,20 @@ def _unheard(_file: str, _lines: int) -> None:
 
 
 async def export_data(
-    tenant_id: UUID, folder: Path, db: Database, cipher: Cipher, on_lines: OnLines = _unheard
+    tenant_id: UUID,
+    folder: Path,
+    db: Database,
+    cipher: Cipher,
+    on_lines: OnLines = _unheard,
+    privacy: PrivacySettings = PrivacySettings(),
 ) -> dict[str, int]:
-    """Lines by file, in `folder/data`. Pages are of different moments: who needs one of all suspends the tenant."""
+    """Lines by file, in `folder/data`. Pages are of different moments: who needs one of all suspends the tenant.
+
+    Where the tenant's policy is to redact exports, values have placeholders and contacts are hashes, for good. Raises
+    DetectionTooSlow then: a text that can't be searched is not written.
+    """
+    hides = privacy.hidden_from(privacy.exports)
+    search = Detector(Tagger.load()) if hides else None
     place = folder / "data"
     place.mkdir(parents=True, exist_ok=True)
     counts = {}
@@ -84,7 +105,8 @@ async def export_data(
         file = f"data/{name}.jsonl"
         counts[file] = 0
         with (folder / file).open("wb") as stream:
-            async for page in _pages(tenant_id, db, cipher, name, table):
+            async for rows in _pages(tenant_id, db, cipher, name, table):
+                page = [_encoded(_hidden(values, tenant_id, search, hides)) for values in rows]
                 stream.writelines(page)
                 counts[file] += len(page)
                 on_lines(file, counts[file])
@@ -95,7 +117,7 @@ async def export_data(
     return counts
 
 
-async def _pages(tenant_id: UUID, db: Database, cipher: Cipher, name: str, table: Table) -> AsyncIterator[list[bytes]]:
+async def _pages(tenant_id: UUID, db: Database, cipher: Cipher, name: str, table: Table) -> AsyncIterator[list[Row]]:
     key, columns = ", ".join(table.key), ", ".join(table.columns)
     places = ", ".join(f"${number}" for number in range(3, 3 + len(table.key)))
     first = f"SELECT {columns} FROM {name} WHERE tenant_id = $1 ORDER BY {key} LIMIT $2"
@@ -106,18 +128,34 @@ async def _pages(tenant_id: UUID, db: Database, cipher: Cipher, name: str, table
             rows = await (
                 scope.fetch(first, tenant_id, _PAGE) if after is None else scope.fetch(later, tenant_id, _PAGE, *after)
             )
-        yield [_line(tenant_id, cipher, row, table) for row in rows]
+        yield [_values(tenant_id, cipher, row, table) for row in rows]
         if len(rows) < _PAGE:
             return
         after = [rows[-1][column] for column in table.key]
 
 
-def _line(tenant_id: UUID, cipher: Cipher, row: Any, table: Table) -> bytes:
+def _values(tenant_id: UUID, cipher: Cipher, row: Any, table: Table) -> Row:
     values = {column: row[column] for column in table.columns}
     for column in table.sealed:
         values[column] = _opened(tenant_id, cipher, values[column])
     if "value" in values:
         values["value"] = msgspec.Raw(values["value"].encode())  # jsonb comes as text
+    return values
+
+
+def _hidden(values: Row, tenant_id: UUID, search: Detector | None, hides: frozenset[Entity]) -> Row:
+    if search is None:
+        return values
+    told = {name: values[name] for name in _TOLD if name in values}
+    told = {name: json.loads(bytes(value)) if isinstance(value, msgspec.Raw) else value for name, value in told.items()}
+    redaction = Redaction(search, hides, for_good=True)
+    redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
+    hidden = {name: redaction.hidden_value(value) for name, value in told.items()}
+    named = {name: contact_target(tenant_id, values[name]) for name in _CONTACTS if name in values}
+    return values | hidden | named
+
+
+def _encoded(values: Row) -> bytes:
     return msgspec.json.encode(values) + b"\n"
 
 

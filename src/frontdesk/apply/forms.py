@@ -49,6 +49,7 @@ class PrivacyForm(Form):
     storage: Literal["redact", "pass"] = "pass"
     events: Literal["redact", "pass"] = "pass"
     logs: Literal["redact", "pass"] = "redact"
+    exports: Literal["redact", "pass"] = "pass"
     entities: Annotated[list[Annotated[Entity, Strict(False)]], Field(max_length=len(Entity))] = list(IDENTIFYING)
 
 

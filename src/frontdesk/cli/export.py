@@ -31,7 +31,10 @@ async def export(settings: Settings, tenant: str, folder: Path, say: Say, consol
                 progress.update(task, description="Data", completed=lines, total=None, what=name)
 
             done = await export_folder(found.id, folder, services.database, services.knowledge, on_file)
-            counts = await export_data(found.id, folder, services.database, services.cipher, on_lines) if data else {}
+            counts: dict[str, int] = {}
+            if data:
+                privacy = (await services.definitions.at(found.id, 0)).tenant.settings.privacy
+                counts = await export_data(found.id, folder, services.database, services.cipher, on_lines, privacy)
     say(f"{done.files} files of {found.slug} are in {folder}.")
     for name, lines in counts.items():
         say(f"{name}: {lines:,} lines")
