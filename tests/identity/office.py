@@ -6,7 +6,7 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
-from frontdesk.audit import Actor, Denials, Entry
+from frontdesk.audit import Actor, Entry, Tally
 from frontdesk.audit.models import Filters
 from frontdesk.audit.store import entries
 from frontdesk.db import Database
@@ -68,7 +68,7 @@ class Office:
         self.tokens = Tokens()
         self.registry = CollectorRegistry()
         self.metrics = IdentityMetrics(self.registry)
-        self.denials = Denials(database)
+        self.denials = Tally(database)
         self.passwords = Passwords()
         self.mail = Mail(smtp, self.metrics, pause_s=0.01)
         self.sessions = Sessions(database, self.clock, self.tokens, self.metrics)

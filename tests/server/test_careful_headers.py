@@ -9,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.responses import PlainTextResponse
-from tests.conftest import as_application
+from tests.identities import api_key, database_of
 from tests.served import Served, serving
 
 from frontdesk.audit import DEPLOYMENT, store
@@ -17,10 +17,10 @@ from frontdesk.audit.models import Filters
 from frontdesk.channels.addresses import Clients
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.json import loads
-from frontdesk.db import Database
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.middleware import CAREFUL, STRICT_TRANSPORT, Surroundings
 from frontdesk.telemetry.metrics import Metrics
+from frontdesk.tenants.store import tenant_named
 
 PAGES = ("/", "/t/clinic", "/t/clinic/messages/0/explanation", "/docs", "/console", "/sign-in")
 OTHERS = (
@@ -101,10 +101,18 @@ async def test_who_is_turned_away_is_on_record_once_with_a_count(tmp_path: Path,
         )
         assert refused.status_code == 403
         assert (await served.nobody.get("/api/nobody/page")).status_code == 404  # nobody was turned away
-    database = await Database.connect(as_application(database_url))
-    async with database.scope(DEPLOYMENT) as scope:
-        found = await store.entries(scope, Filters(action="access.*"), None, 50)
-    await database.close()
+        async with database_of(tmp_path, environment) as database:
+            key = await api_key(database, "clinic")
+        for _ in range(2):
+            assert (await served.nobody.get("/api/admin/audit", headers={"x-api-key": key})).status_code == 200
+    async with database_of(tmp_path, environment) as database:
+        tenant = await tenant_named(database, "clinic")
+        assert tenant is not None
+        async with database.scope(tenant.id) as scope:
+            [used] = await store.entries(scope, Filters(action="key.used"), None, 50)
+        async with database.scope(DEPLOYMENT) as scope:
+            found = await store.entries(scope, Filters(action="access.*"), None, 50)
+    assert (used.actor_kind, used.target, bytes(used.after)) == ("api_key", f"key/{used.actor_id}", b'{"count":2}')
     told = {(each.action, each.address, each.target, loads(bytes(each.after))["count"]) for each in found}
     assert told == {
         ("access.unauthenticated", "127.0.0.1", "route/GET /api/{tenant}/sessions", 3),

@@ -2,6 +2,8 @@
 
 from fastapi import Request
 
+from frontdesk.audit import Tally
+from frontdesk.channels.addresses import client_address
 from frontdesk.channels.cookies import ACCESS, SAFE_METHODS, is_same_origin
 from frontdesk.core.errors import TokenInvalid, Unauthenticated
 from frontdesk.identity.api_keys import ApiKeys
@@ -12,16 +14,17 @@ from frontdesk.identity.tokens import Tokens
 class Credentials:
     """`X-API-Key` counts before `Authorization`, which a proxy in between may use for itself."""
 
-    def __init__(self, api_keys: ApiKeys, tokens: Tokens) -> None:
+    def __init__(self, api_keys: ApiKeys, tokens: Tokens, key_uses: Tally) -> None:
         self._api_keys = api_keys
         self._tokens = tokens
+        self._key_uses = key_uses
 
     async def __call__(self, request: Request) -> Principal | None:
         """None without one. Raises TokenInvalid, TokenExpired."""
         headers = request.headers
         key = headers.get("x-api-key")
         if key is not None:
-            return await self._api_keys.principal(key)
+            return await self._by_key(key, request)
         authorization = headers.get("authorization")
         if authorization is None:
             return await self._by_cookie(request)
@@ -29,8 +32,14 @@ class Credentials:
         if scheme.lower() != "bearer":
             raise TokenInvalid("The credential is not valid.")
         if credential.startswith("fd_"):
-            return await self._api_keys.principal(credential)
+            return await self._by_key(credential, request)
         return await self._tokens.principal(credential)
+
+    async def _by_key(self, key: str, request: Request) -> Principal:
+        principal = await self._api_keys.principal(key)
+        actor = principal.actor(client_address(request))
+        self._key_uses.count(principal.tenant_id, actor, "key.used", f"key/{principal.id}")
+        return principal
 
     async def _by_cookie(self, request: Request) -> Principal | None:
         """A browser sends it by itself: one that is not good, or may come from another site's page, is none."""

@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from frontdesk import audit
-from frontdesk.audit import Actor, Denials
+from frontdesk.audit import Actor, Tally
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError
 from frontdesk.core.ids import new_id
@@ -67,7 +67,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 class OpenID:
     def __init__(
-        self, db: Database, clock: Clock, cipher: Cipher, web: Web, sessions: Sessions, denials: Denials,
+        self, db: Database, clock: Clock, cipher: Cipher, web: Web, sessions: Sessions, denials: Tally,
         metrics: IdentityMetrics, base: str,
     ) -> None:  # fmt: skip
         self._db = db

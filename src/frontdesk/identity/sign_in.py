@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from frontdesk import audit
-from frontdesk.audit import Actor, Denials
+from frontdesk.audit import Actor, Tally
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import RateLimited, Unauthenticated
 from frontdesk.db import Database, TenantScope
@@ -34,7 +34,7 @@ class SecondFactorNeeded(Unauthenticated):
 
 class SignIn:
     def __init__(
-        self, db: Database, clock: Clock, cipher: Cipher, passwords: Passwords, sessions: Sessions, denials: Denials,
+        self, db: Database, clock: Clock, cipher: Cipher, passwords: Passwords, sessions: Sessions, denials: Tally,
         metrics: IdentityMetrics,
     ) -> None:  # fmt: skip
         self._db = db

@@ -52,7 +52,7 @@ CAREFUL = {
 # Where TLS was used: a year, of this name alone. Others below it are the operator's.
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
-# `audit.Denials.count`: the tenant, or None where none is known, who, what, and at which route.
+# `audit.Tally.count`: the tenant, or None where none is known, who, what, and at which route.
 Refused = Callable[[UUID | None, Actor, str, str], None]
 
 log = structlog.get_logger()

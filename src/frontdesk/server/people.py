@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from frontdesk.agents.models import Tenant
-from frontdesk.audit import Actor, Denials
+from frontdesk.audit import Actor, Tally
 from frontdesk.core.clock import Clock
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database
@@ -50,7 +50,7 @@ def base_of(settings: Settings, port: int | None = None) -> str:
 
 
 def people(
-    db: Database, cipher: Cipher, clock: Clock, tokens: AccessTokens, mail: Mail, denials: Denials,
+    db: Database, cipher: Cipher, clock: Clock, tokens: AccessTokens, mail: Mail, denials: Tally,
     outbound: Outbound, tenant_named: Callable[[str], Awaitable[Tenant]], metrics: IdentityMetrics, base: str,
 ) -> People:  # fmt: skip
     passwords = Passwords()

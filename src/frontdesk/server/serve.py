@@ -258,7 +258,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
-    credentials = Credentials(services.api_keys, services.tokens)
+    credentials = Credentials(services.api_keys, services.tokens, services.key_uses)
     access = Access(credentials, directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.prompts import Prompts
 from frontdesk.agents.runner import Runner
-from frontdesk.audit import Denials
+from frontdesk.audit import Tally
 from frontdesk.conversations.answering import Answering
 from frontdesk.conversations.elsewhere import Elsewhere
 from frontdesk.conversations.feedback import Decisions, Feedback
@@ -127,7 +127,8 @@ class Services:
     feedback: Feedback
     decisions: Decisions
     housekeeping: Housekeeping
-    denials: Denials
+    denials: Tally
+    key_uses: Tally
     summaries: ConsumerLoop
     redactions: ConsumerLoop
     leaving: Leaving
@@ -168,6 +169,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         "wakeups": services.wakeups.run,
         "housekeeping": services.housekeeping.run,
         "denials": services.denials.run,
+        "key_uses": services.key_uses.run,
         "summaries": services.summaries.run,
         "redactions": services.redactions.run,
         "api_keys": services.api_keys.run,
@@ -330,7 +332,9 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
             every_s=retention.every_s,
             events_days=retention.events_days,
         ),
-        denials=Denials(database),
+        denials=Tally(database),
+        # An hour, and room for the keys of many tenants: they are no strangers'.
+        key_uses=Tally(database, window_s=3600.0, most=10_000, most_per_tenant=100),
         summaries=ConsumerLoop(
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
         ),

@@ -1,4 +1,4 @@
-"""Refused accesses reach the audit log, and nobody fills the disk with them."""
+"""What comes in floods reaches the audit log as counts, and nobody fills the disk with it."""
 
 import asyncio
 from typing import Any  # asyncpg's connections are untyped
@@ -8,19 +8,20 @@ import asyncpg
 import pytest
 
 from frontdesk import audit
-from frontdesk.audit import chain, denials, store
-from frontdesk.audit.denials import MOST, MOST_PER_TENANT
+from frontdesk.audit import chain, store
 from frontdesk.audit.models import Filters
 from frontdesk.core.ids import new_id
 from frontdesk.core.json import loads
 from frontdesk.db import Database
 
+MOST, MOST_PER_TENANT = 100, 20
+
 EVE = audit.Actor("anonymous", "", "203.0.113.9")
 
 
 @pytest.fixture
-def refused(database: Database) -> audit.Denials:
-    return audit.Denials(database)
+def refused(database: Database) -> audit.Tally:
+    return audit.Tally(database, window_s=3600.0, most=MOST, most_per_tenant=MOST_PER_TENANT)
 
 
 async def counts(database: Database, tenant_id: UUID) -> list[tuple[str, str, str, int]]:
@@ -31,7 +32,7 @@ async def counts(database: Database, tenant_id: UUID) -> list[tuple[str, str, st
 
 
 async def test_the_same_refusal_is_one_entry_with_its_count(
-    database: Database, tenant_id: UUID, refused: audit.Denials
+    database: Database, tenant_id: UUID, refused: audit.Tally
 ) -> None:
     for n in range(500):
         refused.count(tenant_id, EVE, "access.denied", f"route/{n}")
@@ -43,7 +44,7 @@ async def test_the_same_refusal_is_one_entry_with_its_count(
 
 
 async def test_a_flood_from_many_addresses_takes_a_bounded_number_of_entries(
-    database: Database, tenant_id: UUID, other_tenant_id: UUID, refused: audit.Denials
+    database: Database, tenant_id: UUID, other_tenant_id: UUID, refused: audit.Tally
 ) -> None:
     for n in range(5000):
         refused.count(tenant_id, audit.Actor("anonymous", "", f"2001:db8::{n:x}"), "access.denied", "route/1")
@@ -57,7 +58,7 @@ async def test_a_flood_from_many_addresses_takes_a_bounded_number_of_entries(
     ]  # it is not crowded out
 
 
-async def test_a_flood_over_many_tenants_is_bounded_too(database: Database, refused: audit.Denials) -> None:
+async def test_a_flood_over_many_tenants_is_bounded_too(database: Database, refused: audit.Tally) -> None:
     for _ in range(3000):
         refused.count(new_id(), EVE, "access.denied", "route/1")
     assert len(refused._counts) == MOST + 1
@@ -66,7 +67,7 @@ async def test_a_flood_over_many_tenants_is_bounded_too(database: Database, refu
 
 
 async def test_what_is_counted_waits_for_the_database(
-    database: Database, database_url: str, tenant_id: UUID, refused: audit.Denials
+    database: Database, database_url: str, tenant_id: UUID, refused: audit.Tally
 ) -> None:
     owner: Any = await asyncpg.connect(database_url)
     name = await owner.fetchval("SELECT current_database()")
@@ -82,10 +83,7 @@ async def test_what_is_counted_waits_for_the_database(
     assert await counts(database, tenant_id) == [("anonymous", "203.0.113.9", "route/1", 4)]
 
 
-async def test_who_stops_appends_what_was_counted(
-    database: Database, tenant_id: UUID, refused: audit.Denials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(denials, "WINDOW_S", 3600.0)
+async def test_who_stops_appends_what_was_counted(database: Database, tenant_id: UUID, refused: audit.Tally) -> None:
     running = asyncio.create_task(refused.run())
     await asyncio.sleep(0)
     refused.count(tenant_id, EVE, "access.denied", "route/1")
