@@ -19,7 +19,22 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from typer.main import get_command
 
-from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff, visitors
+from frontdesk.channels import (
+    api_keys,
+    audit,
+    auth,
+    definitions,
+    documents,
+    feedback,
+    http,
+    jwks,
+    page,
+    prompts,
+    staff,
+    usage,
+    visitors,
+)
+from frontdesk.channels import settings as tenant_settings
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.http import Chat
@@ -223,6 +238,11 @@ async def _paths() -> dict[str, dict[str, Any]]:
         staff.build_router(nothing, access),
         jwks.build_router(nothing),
         visitors.build_router(nothing, nothing, nothing),
+        definitions.build_router(nothing, access),
+        prompts.build_router(nothing, nothing, access),
+        documents.build_router(nothing, nothing, access),
+        tenant_settings.build_router(nothing, access),
+        usage.build_router(nothing, nothing, access),
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]
     errors = ErrorRenderer(SystemClock(), hide_details=False)

@@ -27,6 +27,12 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "410",
 include-method = "GET"
 include-path-regex = "sessions$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+
+[[operations]]
+include-method = ["PUT", "PATCH", "DELETE"]
+include-path-regex = "^/api/admin/"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "412", "422", "428"]
+checks.negative_data_rejection.expected-statuses = ["400", "404", "409", "412", "413", "415", "422", "428"]
 """
 # A session that one family of routes made is erased by the other (`/session/…`), which this check takes for a loss.
 LEFT_OUT = ("--exclude-checks", "ensure_resource_availability")

@@ -140,17 +140,18 @@ async def put_prompt(scope: TenantScope, name: str, template: str) -> Prompt:
     return Prompt(name, await scope.fetchval(query, scope.tenant_id, name, template), template)
 
 
-async def prompt_versions(scope: TenantScope, name: str, limit: int = 50) -> list[Prompt]:
-    """Newest first, at most `limit`."""
+async def prompt_versions(scope: TenantScope, name: str, limit: int = 50, below: int | None = None) -> list[Prompt]:
+    """Newest first, at most `limit`, those before version `below`."""
     query = """
         SELECT version, template
           FROM prompts
          WHERE tenant_id = $1
            AND name = $2
+           AND ($4::int IS NULL OR version < $4)
          ORDER BY version DESC
          LIMIT $3
     """
-    rows = await scope.fetch(query, scope.tenant_id, name, limit)
+    rows = await scope.fetch(query, scope.tenant_id, name, limit, below)
     return [Prompt(name, row["version"], row["template"]) for row in rows]
 
 

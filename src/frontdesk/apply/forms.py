@@ -229,3 +229,9 @@ class ToolForm(Form):
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     examples: Annotated[list[Line], Field(max_length=200)] = []
     output_template: Text | None = None
+
+
+class PromptForm(Form):
+    """`prompts/<name>.md`: the text is the file."""
+
+    template: Annotated[str, Field(min_length=1, max_length=200_000)]

@@ -91,17 +91,17 @@ class FeedbackIn(BaseModel, extra="forbid"):
     agent: Annotated[StrictStr | None, Field(max_length=60, description="with `wrong`: whose matter it was")] = None
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, at most MAX_BODY, whatever the client announced. Raises TooLarge."""
+async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
+    """The body, at most `most` bytes, whatever the client announced. Raises TooLarge."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise TooLarge(f"The body is larger than {MAX_BODY // 1024} KiB.")
+    if length.isdigit() and int(length) > most:
+        raise TooLarge(f"The body is larger than {most // 1024} KiB.")
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
-            raise TooLarge(f"The body is larger than {MAX_BODY // 1024} KiB.")
+        if size > most:
+            raise TooLarge(f"The body is larger than {most // 1024} KiB.")
         parts.append(part)
     return b"".join(parts)
 
@@ -136,20 +136,35 @@ async def read_feedback(request: Request) -> FeedbackIn:
 
 async def read_form(request: Request, form: type[Body]) -> Body:
     """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
+    fields = await _read_json(request, MAX_BODY)
+    try:
+        return form.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def read_object(request: Request, most: int) -> dict[str, Any]:
+    """A JSON object that can be stored, for a form that stands elsewhere. Raises as `read_form`."""
+    fields = await _read_json(request, most)
+    if json.is_deep(fields, MAX_DEPTH):
+        raise Invalid(f"The body is nested too deep: at most {MAX_DEPTH} levels are accepted.")
+    if _has_nul(fields):
+        raise Invalid("The body must not contain the NUL character.")
+    return fields
+
+
+async def _read_json(request: Request, most: int) -> dict[str, Any]:
     # Said explicitly: what browsers send on their own (no type, text, a form) another site's page could send unasked.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedType("The body must be JSON: send it with Content-Type: application/json.")
     try:
-        fields = json.loads(await read_body(request))
+        fields = json.loads(await read_body(request, most))
     except ValueError as error:
         raise Malformed("The body is not JSON in UTF-8.") from error
     if not isinstance(fields, dict):
         raise Invalid("The body must be a JSON object.", errors=[FieldError("", "must be a JSON object")])
-    try:
-        return form.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
+    return fields
 
 
 def _key(request: Request) -> str | None:

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from frontdesk.channels.access import Access, Caller
 from frontdesk.channels.bodies import FeedbackIn, read_feedback
 from frontdesk.channels.http import UNREADABLE, UserId
-from frontdesk.channels.openapi import answers, failures, nothing
+from frontdesk.channels.openapi import answers, failures, nothing, schema_of
 from frontdesk.channels.outgoing import JudgementOut
 from frontdesk.conversations.feedback import Feedback
 from frontdesk.core.errors import Conflict, ConversationNotFound, TenantNotFound
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
 
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": FeedbackIn.model_json_schema()}}}}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": schema_of(FeedbackIn)}}}}
 _FOUND = failures(TenantNotFound, ConversationNotFound)
 _GIVEN = answers(200, JudgementOut, "The verdict") | _FOUND | failures(*UNREADABLE, Conflict)
 _TAKEN_BACK = nothing("It is taken back") | _FOUND

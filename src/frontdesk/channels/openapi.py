@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any  # OpenAPI is JSON
 
 import msgspec
+from pydantic import BaseModel
 
 from frontdesk.core.errors import FrontdeskError
 
@@ -55,6 +56,43 @@ def answers(status: int, form: Any, description: str, *, streamed: bool = False)
     if streamed:
         content["text/event-stream"] = _EVENTS
     return {status: _response(description, content)}
+
+
+def described(
+    status: int, schema: dict[str, Any], description: str, example: Any, *, tagged: bool = False
+) -> Responses:
+    """JSON of a schema, with an example; `tagged`: with its ETag."""
+    response = _response(description, {"application/json": {"schema": schema, "example": example}})
+    if tagged:
+        response["headers"] = _CORRELATION | {"ETag": {"required": True, "schema": {"type": "string"}}}
+    return {status: response}
+
+
+def page_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a list's answer."""
+    return {
+        "type": "object",
+        "required": ["items", "next_cursor"],
+        "additionalProperties": False,
+        "properties": {"items": {"type": "array", "items": item}, "next_cursor": {"type": ["string", "null"]}},
+    }
+
+
+def schema_of(form: type[BaseModel]) -> dict[str, Any]:
+    """The form's JSON Schema with the forms inside it written out: OpenAPI knows no `$defs`."""
+    schema = form.model_json_schema()
+    inner = schema.pop("$defs", {})
+
+    def written(value: Any) -> Any:
+        if isinstance(value, list):
+            return [written(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        beside = {key: written(each) for key, each in value.items() if key != "$ref"}
+        return written(inner[value["$ref"].rpartition("/")[2]]) | beside if "$ref" in value else beside
+
+    found: dict[str, Any] = written(schema)
+    return found
 
 
 def events(description: str) -> Responses:

@@ -21,6 +21,8 @@ FrontdeskError                 INTERNAL 500
 ├── Conflict                   CONFLICT 409
 │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT 409
 │   └── ChainBroken            AUDIT_BROKEN 409        `audit/chain.py`
+├── PreconditionFailed         PRECONDITION_FAILED 412     If-Match names what has changed since
+├── PreconditionRequired       PRECONDITION_REQUIRED 428   what is there is replaced only with If-Match
 ├── SessionExpired             SESSION_EXPIRED 410
 ├── TooLarge                   TOO_LARGE 413
 ├── UnsupportedType            UNSUPPORTED_TYPE 415
@@ -139,6 +141,14 @@ class Conflict(FrontdeskError):
 
 class IdempotencyConflict(Conflict):
     error_code = "IDEMPOTENCY_CONFLICT"
+
+
+class PreconditionFailed(FrontdeskError):
+    status, error_code = 412, "PRECONDITION_FAILED"
+
+
+class PreconditionRequired(FrontdeskError):
+    status, error_code = 428, "PRECONDITION_REQUIRED"
 
 
 class SessionExpired(FrontdeskError):

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-from frontdesk.core.errors import PassageNotFound
+from frontdesk.core.errors import NotFound, PassageNotFound
 from frontdesk.core.limits import Limits
 from frontdesk.db import Database, TenantScope
 from frontdesk.embedding import Embedder, Vectors
@@ -34,6 +34,8 @@ _NAMES_AT_ONCE = 1000
 _PASSAGES_AT_ONCE = 500  # a second or so of indexing, far below a statement's time limit
 
 Progress = Callable[[int, int, str], None]
+Putting = Callable[[TenantScope, UUID | None], Awaitable[None]]
+Removing = Callable[[TenantScope, UUID], Awaitable[None]]
 
 
 def _silent(_done: int, _total: int, _name: str) -> None:
@@ -149,10 +151,49 @@ class Knowledge:
             raise _not_found()
         return found
 
-    async def documents(self, tenant_id: UUID, limit: int = 50, cursor: str = "") -> list[DocumentEntry]:
-        """By name; `cursor` is the last name of the page before."""
+    async def documents(
+        self, tenant_id: UUID, limit: int = 50, cursor: str = "", beginning: str = ""
+    ) -> list[DocumentEntry]:
+        """By name; `cursor` is the last name of the page before, `beginning` how the names begin."""
         async with self._db.scope(tenant_id) as scope:
-            return await store.documents(scope, cursor, limit)
+            return await store.documents(scope, cursor, limit, beginning)
+
+    async def document(self, tenant_id: UUID, name: str) -> tuple[DocumentEntry, str]:
+        """(what it is, its text). Raises NotFound."""
+        async with self._db.scope(tenant_id) as scope:
+            found = await store.document(scope, name)
+        if found is None:
+            raise NotFound("There is no such document.")
+        return found
+
+    async def put(
+        self,
+        tenant_id: UUID,
+        source: Source,
+        may: Putting,
+        *,
+        limits: Limits,
+        chunk_tokens: int,
+        chunk_overlap: int,
+    ) -> DocumentEntry:
+        """One document, as `ingest` would read it. `may` is asked in the transaction, with the id of the one that is
+        there; what it raises leaves everything as it was. Raises DocumentRefused.
+        """
+        settings = ChunkSettings(chunk_tokens, chunk_overlap)
+        fingerprint = await asyncio.to_thread(self._fingerprint, source, settings)
+        await self._replace(tenant_id, source, fingerprint, settings, _Room(limits, None), may)
+        entry, _ = await self.document(tenant_id, source.name)
+        return entry
+
+    async def remove(self, tenant_id: UUID, name: str, may: Removing) -> None:
+        """Safe to repeat. `may` as of `put`; it isn't asked where there is none."""
+        async with self._db.scope(tenant_id) as scope:
+            await store.lock(scope)
+            found = await store.document_id(scope, name)
+            if found is not None:
+                await store.remove(scope, name)
+                await store.forget_unused_words(scope)
+                await may(scope, found)
 
     async def _fingerprints(self, tenant_id: UUID, names: Sequence[str]) -> dict[str, str]:
         known: dict[str, str] = {}
@@ -166,7 +207,13 @@ class Knowledge:
         return hashlib.sha256(made_by.encode() + source.content).hexdigest()
 
     async def _replace(
-        self, tenant_id: UUID, source: Source, fingerprint: str, settings: ChunkSettings, room: "_Room"
+        self,
+        tenant_id: UUID,
+        source: Source,
+        fingerprint: str,
+        settings: ChunkSettings,
+        room: "_Room",
+        may: Putting | None = None,
     ) -> int:
         """How many passages it has now. Raises DocumentRefused, also for want of room; the old one stays then."""
         extract, chunks, texts = await asyncio.to_thread(self._read, source, settings)
@@ -178,6 +225,7 @@ class Knowledge:
         ]
         async with self._db.scope(tenant_id) as scope:
             await store.lock(scope)
+            found = await store.document_id(scope, source.name) if may is not None else None
             await store.remove(scope, source.name)
             await room.check(scope, extract)
             document_id = await store.insert_document(scope, source, fingerprint, extract)
@@ -185,6 +233,8 @@ class Knowledge:
                 await store.insert_passages(scope, document_id, passages[start : start + _PASSAGES_AT_ONCE])
             if len(questions):
                 await store.insert_questions(scope, document_id, list(questions))
+            if may is not None:
+                await may(scope, found)
         return len(chunks)
 
     def _read(self, source: Source, settings: ChunkSettings) -> tuple[Extract, list[Chunk], list[str]]:

@@ -260,23 +260,45 @@ async def excerpt(scope: TenantScope, passage_id: UUID, around: int) -> Excerpt 
     )
 
 
-async def documents(scope: TenantScope, after_name: str, limit: int) -> list[DocumentEntry]:
-    """By name, those above `after_name`, at most `limit`."""
+async def documents(scope: TenantScope, after_name: str, limit: int, beginning: str = "") -> list[DocumentEntry]:
+    """By name, those above `after_name` that begin with `beginning`, at most `limit`."""
     query = """
         SELECT id, name, title, media_type, length(text) AS characters, updated_at
           FROM documents
          WHERE tenant_id = $1
            AND name > $2
+           AND starts_with(name, $4)
          ORDER BY name
          LIMIT $3
     """
-    rows = await scope.fetch(query, scope.tenant_id, after_name, limit)
-    return [
-        DocumentEntry(
-            row["id"], row["name"], row["title"], row["media_type"], row["characters"], row["updated_at"]
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_entry(row) for row in await scope.fetch(query, scope.tenant_id, after_name, limit, beginning)]
+
+
+async def document(scope: TenantScope, name: str) -> tuple[DocumentEntry, str] | None:
+    """With its text."""
+    query = """
+        SELECT id, name, title, media_type, length(text) AS characters, updated_at, text
+          FROM documents
+         WHERE tenant_id = $1
+           AND name = $2
+    """
+    row = await scope.fetchrow(query, scope.tenant_id, name)
+    return (_entry(row), row["text"]) if row is not None else None
+
+
+async def document_id(scope: TenantScope, name: str) -> UUID | None:
+    query = """
+        SELECT id
+          FROM documents
+         WHERE tenant_id = $1
+           AND name = $2
+    """
+    found: UUID | None = await scope.fetchval(query, scope.tenant_id, name)
+    return found
+
+
+def _entry(row: Any) -> DocumentEntry:
+    return DocumentEntry(row["id"], row["name"], row["title"], row["media_type"], row["characters"], row["updated_at"])
 
 
 _PASSAGE = "p.id, p.document_id, d.name, d.title, p.heading, p.start_at, p.end_at, p.text"

@@ -1,6 +1,12 @@
 """The ledger in PostgreSQL."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
 
 from frontdesk.db import TenantScope
 from frontdesk.llm.ledger import LedgerRow
@@ -40,3 +46,71 @@ async def insert_calls(scope: TenantScope, rows: Sequence[LedgerRow]) -> None:
         [row.first_token_ms for row in rows],
         [row.created_at for row in rows],
     )
+
+
+class By(StrEnum):
+    """What usage is summed up by."""
+
+    DAY = "day"  # in UTC
+    MODEL = "model"  # provider/model
+    AGENT = "agent"  # those who answered the turn, joined by `+`; `-` for what was of no answered turn
+    PURPOSE = "purpose"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Sums of attempts. `cost_usd` leaves out those whose price is not known: `unpriced` of them."""
+
+    key: str
+    calls: int
+    failed: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_usd: Decimal
+    unpriced: int
+
+
+_KEYS = {
+    By.DAY: "to_char(c.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+    By.MODEL: "c.provider || '/' || c.model",
+    By.AGENT: "coalesce(nullif(array_to_string(t.agents, '+'), ''), '-')",
+    By.PURPOSE: "c.purpose",
+}
+# Ids are made a little before or after the row's time: no call takes as long.
+_SLACK = timedelta(hours=1)
+
+
+async def usage(
+    scope: TenantScope, by: By, since: datetime, until: datetime, after: str | None, limit: int
+) -> list[Usage]:
+    """Sums of the calls from `since` to before `until`, by key; those above `after`, at most `limit`."""
+    query = f"""
+        -- Ids are in the order of time: they find the rows without an index of their own.
+        WITH called AS (
+            SELECT ({_KEYS[by]}) COLLATE "C" AS key, c.*
+              FROM llm_calls AS c
+              LEFT JOIN turns AS t ON t.tenant_id = c.tenant_id AND t.id = c.turn_id
+             WHERE c.tenant_id = $1
+               AND c.id BETWEEN $2 AND $3
+               AND c.created_at >= $4
+               AND c.created_at < $5)
+        SELECT key, count(*) AS calls, count(*) FILTER (WHERE outcome NOT IN ('ok', 'cache')) AS failed,
+               sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens,
+               sum(output_tokens) AS output_tokens, sum(reasoning_tokens) AS reasoning_tokens,
+               coalesce(sum(cost_usd), 0) AS cost_usd, count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced
+          FROM called
+         WHERE $6::text IS NULL
+            OR key > $6
+         GROUP BY key
+         ORDER BY key
+         LIMIT $7
+    """
+    first, last = _first_id(since - _SLACK), _first_id(until + _SLACK)
+    rows = await scope.fetch(query, scope.tenant_id, first, last, since, until, after, limit)
+    return [Usage(**dict(row)) for row in rows]
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The smallest UUID of version 7 of a moment: 48 bits of milliseconds first (RFC 9562)."""
+    return UUID(int=(max(0, int(moment.timestamp() * 1000)) << 80) | (7 << 76))

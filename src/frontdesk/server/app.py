@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from frontdesk.channels import documents, prompts, usage
 from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
 from frontdesk.channels.addresses import Clients, Network
 from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
@@ -91,6 +92,10 @@ FORMS = (
     ConversationOut, Excerpt, ExplanationOut, InvitedOut, JudgementOut, JwksOut, LinkOut, MeOut, NewApiKeyOut,
     NotReady, OptionsOut, PageOut, ProposedOut, Ready, RecoveryCodesOut, SessionOut, SessionPage,
     SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut, VisitorOut,
+    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut,
+    ConversationOut, Excerpt, ExplanationOut, JudgementOut, JwksOut, NewApiKeyOut, NotReady, PageOut, Ready,
+    SessionOut, SessionPage, SessionWithHistory,
+    *prompts.FORMS, *documents.FORMS, *usage.FORMS,
 )  # fmt: skip
 
 

@@ -18,7 +18,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.audit.reading import AuditLog
-from frontdesk.channels import api_keys, audit, auth, feedback, http, jwks, page, staff, visitors
+from frontdesk.channels import (
+    api_keys,
+    audit,
+    auth,
+    definitions,
+    documents,
+    feedback,
+    http,
+    jwks,
+    page,
+    prompts,
+    staff,
+    usage,
+    visitors,
+)
+from frontdesk.channels import settings as tenant_settings
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
@@ -277,6 +292,8 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         has_mail=joined.mail.is_configured, tenant_named=directory.named, default_tenant=directory.default,
         secret=TenantSecrets(services.database, services.cipher).named,
     )  # fmt: skip
+    applying = apply_services(services)
+    defining = definitions.Defining(applying, services.folders)
     routers = [
         auth.build_router(signing_in, access),
         staff.build_router(joined.staffing, access),
@@ -287,6 +304,11 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         audit.build_router(AuditLog(services.database), access),
         jwks.build_router(services.signing_keys),
         visitors.build_router(services.tokens, services.quotas, directory.named),
+        definitions.build_router(defining, access),
+        prompts.build_router(services.database, services.prompts, access),
+        documents.build_router(services.knowledge, applying.limits, access),
+        tenant_settings.build_router(defining, access),
+        usage.build_router(services.database, SystemClock(), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(

@@ -1,0 +1,114 @@
+"""One change of what is stored: the whole set with it is read, checked and stored as a folder would be."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any  # what files hold is untyped until a form has checked it
+from uuid import UUID
+
+from frontdesk import audit
+from frontdesk.agents import store as definitions_store
+from frontdesk.agents.models import Definitions
+from frontdesk.apply.apply import ApplyServices, store_changes
+from frontdesk.apply.files import Folder, definitions_of, read_files
+from frontdesk.apply.plan import Change, Kind, compare
+from frontdesk.apply.problems import Problems
+from frontdesk.apply.sources import HeldFiles, place_at
+from frontdesk.apply.written import Values, values_of
+from frontdesk.core.errors import Conflict, DefinitionError, FieldError, TenantNotFound
+from frontdesk.db import TenantScope
+from frontdesk.tenants import store as tenants_store
+
+# Changes the values, which are its own. Raises what the caller is to read.
+Edit = Callable[[Values], None]
+
+_TRIES = 3
+
+
+async def change(
+    tenant_id: UUID, edit: Edit, actor: audit.Actor, services: ApplyServices, code: Path | None
+) -> Definitions:
+    """What is stored now. Nothing is done where `edit` changes nothing. `code`: the deployment's folder of the tenant.
+
+    Two at once take turns: `edit` is done again on what the other left. Raises DefinitionError with the fields that
+    are wrong, TenantNotFound, and what `edit` raises.
+    """
+    for _ in range(_TRIES):
+        async with services.database.scope(tenant_id) as scope:
+            stored = await definitions_store.load_definitions(scope)
+            secrets = list(await tenants_store.secrets(scope))
+        before, after = values_of(stored), values_of(stored)
+        edit(after)
+        wanted = await asyncio.to_thread(_checked, after, secrets, services.providers, code)
+        changes = compare(wanted, stored, {}, {})
+        if not changes:
+            return stored
+        async with services.database.scope(tenant_id) as scope:
+            tenant = await tenants_store.lock_tenant(scope)
+            if tenant is None:
+                raise TenantNotFound("There is no such tenant.")
+            if tenant.version != stored.tenant.version:
+                continue  # somebody else changed it since: what was checked is not what would be stored
+            await store_changes(scope, wanted, changes, {}, services)
+            version = await definitions_store.bump_version(scope)
+            await record(scope, actor, changes, before, after)
+        now = definitions_of(wanted, tenant_id, version)
+        await services.fit(now)
+        return now
+    raise Conflict("Others are changing the same definitions. Try again.", retry_after=1)
+
+
+async def record(
+    scope: TenantScope, actor: audit.Actor, changes: tuple[Change, ...], before: Values, after: Values
+) -> None:
+    """An entry for each, as the last statements of the transaction: `agent.changed` of `agent/billing`."""
+    for each in changes:
+        old, new = told(before, each.kind, each.name), told(after, each.kind, each.name)
+        if old is not None and new is not None:  # a field that is as it was says nothing of the change
+            old, new = _without_equals(old, new), _without_equals(new, old)
+        await audit.append(scope, actor, f"{each.kind}.{each.action}", f"{each.kind}/{each.name}", old, new)
+
+
+def told(values: Values, kind: Kind, name: str) -> dict[str, Any] | None:
+    """What stands in the files of one definition; None when it isn't there."""
+    match kind:
+        case Kind.TENANT:
+            found = values.get("tenant.yaml")
+        case Kind.ALIAS:
+            found = values.get("llm.yaml", {}).get("aliases", {}).get(name)
+        case Kind.PROMPT:
+            text = values.get(f"prompts/{name}.md")
+            found = None if text is None else {"template": text}
+        case _:
+            found = values.get(f"{kind}s/{name}.yaml")
+    return found
+
+
+def _without_equals(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in one.items() if key not in other or other[key] != value}
+
+
+def _checked(values: Values, secrets: list[str], providers: frozenset[str], code: Path | None) -> Folder:
+    """Raises DefinitionError, each problem with its file and the path in it."""
+    # Tools may name the secrets that are stored. Which variables they came from is not asked: none is changed.
+    named = {name: {"env": "STORED"} for name in secrets}
+    values = values | {"tenant.yaml": values["tenant.yaml"] | {"secrets": named}}
+    try:
+        return read_files(HeldFiles(values, code), providers, Problems())
+    except DefinitionError as error:
+        errors = [FieldError(_place(values, each.field), each.message) for each in error.errors]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DefinitionError(f"{errors[0].field}: {errors[0].message}{more}", errors=errors) from None
+
+
+def _place(values: Values, field: str) -> str:
+    """`agents/billing.yaml: tools[2]` out of the file and the number of a value in it."""
+    file, _, number = field.rpartition(":")
+    value = values.get(file)
+    if value is None:  # a source file of a tool's, whose lines are lines
+        return field
+    if isinstance(value, str):
+        return f"{file}: template, line {number}"
+    path, line = place_at(value, int(number))
+    dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return file + (f": {dotted}" if dotted else "") + (f", line {line}" if line > 1 else "")

@@ -1,0 +1,256 @@
+"""The attacks: for each route what is tried, and what must come of it."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from frontdesk.channels.access import Default, Machine, Named, Own
+from frontdesk.identity.permissions import ROLES, SCOPES, Role
+from tests.attacks.table import Operation, Request, valid
+from tests.attacks.world import ELSEWHERE, World
+
+HERE = ("127.0.0.1", 40_000)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request that must be refused with one of `statuses` and, where there are some, of `codes`."""
+
+    operation: Operation
+    request: Request
+    statuses: frozenset[int]
+    codes: frozenset[str] = frozenset()
+    address: tuple[str, int] = ELSEWHERE
+    is_open: bool = False  # at a server that asks nobody on its machine who he is
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part. `attacker` has every credential of a tenant of his own."""
+
+    victim: World
+    attacker: World
+    suspended: World
+    bodies: dict[str, Any]
+
+    def asked(self, operation: Operation, world: World) -> Request:
+        return valid(operation, world.values_for(operation), self.bodies)
+
+
+Kind = Callable[[Cast, Operation], Iterator[Attempt]]
+
+UNKNOWN = frozenset({"UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED"})
+
+
+def refused(operation: Operation, request: Request, status: int, *codes: str, **more: Any) -> Attempt:
+    return Attempt(operation, request, frozenset({status}), frozenset(codes), **more)
+
+
+def no_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        yield refused(operation, cast.asked(operation, cast.victim), 401, "UNAUTHENTICATED")
+
+
+def bad_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is None:
+        return
+    right = cast.victim.keys["all"]
+    request = cast.asked(operation, cast.victim)
+    for header in (
+        "Bearer", "Bearer ", "Bearer x", "Bearer null", "Basic YWRtaW46YWRtaW4=", f"Token {right}", right, "Bearer fd_",
+        f"Bearer {right[:-1]}", f"Bearer {right}x", f"Bearer {right.upper()}", f"Bearer {right} {right}", "Bearer fd__",
+        f"Bearer fd_{right[3:15]}_{'A' * 43}", "Bearer ../../passwd", "Bearer ' OR 1=1 --", "Bearer a.b.c", "Bearer ..",
+        "Bearer " + "." * 500, "Bearer %00", "Bearer \xff\xfe",
+    ):  # fmt: skip
+        yield refused(operation, request.saying({"authorization": header}), 401, *UNKNOWN, note=header[:30])
+
+
+def oversized_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """What a real server would not even read is no more at home here."""
+    if operation.needed is None:
+        return
+    request = cast.asked(operation, cast.victim)
+    long = "A" * 100_000
+    for header in (f"Bearer {long}", f"Bearer fd_{long}", f"Bearer {long}.{long}.{long}"):
+        yield refused(operation, request.saying({"authorization": header}), 401, *UNKNOWN, note=header[:12])
+
+
+def unsigned_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """`alg: none`, as libraries of old took it, with every claim as it should be."""
+    if operation.needed is None:
+        return
+    request = cast.asked(operation, cast.victim)
+    claims = {"tenant_id": str(cast.victim.id), "user_id": "u", "role": "owner", "exp": 2**32, "jti": str(uuid4())}
+    for algorithm in ("none", "None", "NONE", "nOnE", ""):
+        for signature in ("", "AAAA"):
+            token = f"{encoded({'alg': algorithm, 'typ': 'JWT'})}.{encoded(claims)}.{signature}"
+            header = {"authorization": f"Bearer {token}"}
+            yield refused(operation, request.saying(header), 401, *UNKNOWN, note=f"{algorithm}.{signature}")
+
+
+def other_tenants_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """At the victim's own address. Where no tenant is named, it is the credential's, and ids are what can be tried."""
+    if isinstance(operation.needed, Named | Default):
+        request = cast.asked(operation, cast.victim).saying(cast.attacker.credential())
+        yield refused(operation, request, 404, "TENANT_NOT_FOUND")
+        if operation.is_named:
+            yield refused(operation, request.having(tenant=str(cast.victim.id)), 404, "TENANT_NOT_FOUND", note="by id")
+
+
+def others_ids_in_path(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """In one's own tenant, with one's own credential."""
+    if not isinstance(operation.needed, Named | Own) or not operation.ids:
+        return
+    theirs = cast.victim.values_for(operation)
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    for place in operation.ids:
+        if theirs[place] == own.values[place]:
+            continue  # a name that both have: the attacker's own thing
+        request = own.having(**{place: theirs[place]})
+        # Deleting what isn't there is no failure; a name that is only the victim's is free for the attacker.
+        made = {200, 201, 412, 422, 428} if not is_id(theirs[place]) and not operation.is_read else set()
+        deleted = {204} if operation.method == "DELETE" else set()
+        yield Attempt(operation, request, frozenset({404} | made | deleted), note=f"{{{place}}}")
+
+
+def others_ids_in_query(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if not isinstance(operation.needed, Named | Own):
+        return
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    names = [each["name"] for each in operation.schema.get("parameters", ()) if each["in"] == "query"]
+    for name in names:
+        for value in {*cast.victim.values.values(), str(cast.victim.id), cast.victim.canary}:
+            request = replace(own, query={**own.query, name: value})
+            yield Attempt(operation, request, frozenset({200, 204, 404, 409, 422}), note=f"?{name}=")
+
+
+def others_ids_in_body(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Each field that the body has or may have; and fields that it has not, which must not be taken as known."""
+    if not isinstance(operation.needed, Named | Own):
+        return
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    if own.json is None:
+        return
+    content = operation.schema["requestBody"]["content"]["application/json"]
+    known = content.get("schema", {}).get("properties", {})
+    refusals = frozenset({200, 201, 202, 204, 400, 403, 404, 409, 412, 422, 428})
+    for name in sorted({*known, *own.json}):
+        for value in {cast.victim.values.get(name, ""), str(cast.victim.id), cast.victim.slug} - {""}:
+            yield Attempt(operation, replace(own, json={**own.json, name: value}), refusals, note=f"{name}: …")
+    for name in ("tenant", "tenant_id", "tenantId", "slug", "organisation"):
+        if name not in known:
+            request = replace(own, json={**own.json, name: str(cast.victim.id)})
+            yield Attempt(operation, request, refusals, note=f"{name}: …")
+
+
+def tenant_by_header(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Headers by which some servers let a proxy name the tenant or the user."""
+    if not isinstance(operation.needed, Named | Default):
+        return
+    request = cast.asked(operation, cast.victim).saying(cast.attacker.credential())
+    told = {
+        "x-tenant-id": str(cast.victim.id), "x-tenant": cast.victim.slug, "x-user-id": "owner",
+        "x-forwarded-user": "owner", "x-original-url": "/health", "x-rewrite-url": "/health",
+        "x-http-method-override": "GET",
+    }  # fmt: skip
+    yield refused(operation, request.saying(told), 404, "TENANT_NOT_FOUND")
+
+
+def lacking_permission(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Of the victim's own: a key that may everything but this."""
+    needed = operation.needed
+    if isinstance(needed, Named | Own | Default) and needed.permission in SCOPES:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential(f"all but {needed.permission}"))
+        yield refused(operation, request, 403, "FORBIDDEN", note=str(needed.permission))
+
+
+def weak_role(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Each role without the permission, by a key that may what the role may."""
+    needed = operation.needed
+    if not isinstance(needed, Named | Own | Default | Machine):
+        return
+    for role in Role:
+        if needed.permission not in ROLES[role] and f"role {role}" in cast.victim.keys:
+            request = cast.asked(operation, cast.victim).saying(cast.victim.credential(f"role {role}"))
+            yield refused(operation, request, 403, "FORBIDDEN", note=role)
+
+
+def revoked_key(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential("revoked"))
+        yield refused(operation, request, 401, "TOKEN_INVALID")
+
+
+def expired_key(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential("expired"))
+        yield refused(operation, request, 401, "TOKEN_EXPIRED")
+
+
+def suspended_tenant(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    needed = operation.needed
+    if isinstance(needed, Named | Own) and needed.permission in SCOPES:
+        request = cast.asked(operation, cast.suspended).saying(cast.suspended.credential())
+        yield refused(operation, request, 403, "TENANT_SUSPENDED")
+
+
+def guessed_ids(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """In the victim's own tenant, as one who may: what isn't there is not found, and said in the same way."""
+    if not isinstance(operation.needed, Named | Own | Default):
+        return
+    request = cast.asked(operation, cast.victim).saying(cast.victim.credential())
+    for place in operation.ids:
+        if not is_id(request.values[place]):
+            continue
+        statuses = frozenset({404, 204} if operation.method == "DELETE" else {404})
+        near = UUID(request.values[place])
+        for guess in (uuid4(), UUID(int=0), UUID(int=near.int + 1), UUID(int=near.int - 1)):
+            yield Attempt(operation, request.having(**{place: str(guess)}), statuses, note=f"{{{place}}}")
+
+
+def developer_from_elsewhere(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """A server that asks nobody on its own machine who he is, asks everybody else."""
+    if operation.needed is None:
+        return
+    request = cast.asked(operation, cast.victim)
+    forged = {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "forwarded": "for=127.0.0.1"}
+    yield refused(operation, request, 401, "UNAUTHENTICATED", is_open=True)
+    yield refused(operation, request.saying(forged), 401, "UNAUTHENTICATED", is_open=True, note="forged")
+    through = {"x-forwarded-for": "203.0.113.9"}
+    yield refused(operation, request.saying(through), 401, "UNAUTHENTICATED", is_open=True, address=HERE, note="proxy")
+
+
+KINDS: dict[str, Kind] = {
+    "no credential": no_credential,
+    "malformed credential": bad_credential,
+    "oversized credential": oversized_credential,
+    "`alg: none`": unsigned_token,
+    "other tenant's credential": other_tenants_credential,
+    "other tenant's ids in the path": others_ids_in_path,
+    "other tenant's ids in the query": others_ids_in_query,
+    "other tenant's ids in the body": others_ids_in_body,
+    "tenant named by a header": tenant_by_header,
+    "key without the permission": lacking_permission,
+    "role without the permission": weak_role,
+    "revoked key": revoked_key,
+    "expired key": expired_key,
+    "suspended tenant": suspended_tenant,
+    "guessed ids": guessed_ids,
+    "developer's bypass from elsewhere": developer_from_elsewhere,
+}
+
+
+def is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def encoded(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
