@@ -13,7 +13,7 @@ import pytest
 
 from frontdesk.core.settings import load_settings
 from frontdesk.server.directory import TenantDirectory
-from frontdesk.server.serve import load_tenants, web_application
+from frontdesk.server.serve import load_tenants, people_of, web_application
 from frontdesk.server.services import Services, built
 from frontdesk.tenants import life
 from tests.attacks.kinds import Cast
@@ -64,7 +64,7 @@ def write_tenants(folder: Path, *slugs: str) -> Path:
 def application(services: Services, *, is_open: bool) -> tuple[Any, list[Any], dict[str, Any]]:
     """(as it is served, its routes, its OpenAPI)"""
     settings = services.settings.model_copy(update={"developer": is_open})
-    app = web_application(replace(services, settings=settings))
+    app = web_application(replace(services, settings=settings), people_of(services, "http://localhost"))
     inner = app
     while not hasattr(inner, "openapi"):
         inner = inner._app if hasattr(inner, "_app") else inner.app

@@ -1,17 +1,23 @@
 """The attacks: for each route what is tried, and what must come of it."""
 
 import base64
+import hmac
 import json
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from frontdesk.channels.access import Default, Machine, Named, Own
-from frontdesk.identity.permissions import ROLES, SCOPES, Role
-from tests.attacks.table import Operation, Request, valid
-from tests.attacks.world import ELSEWHERE, World
+from joserfc import jws
+from joserfc.jwk import RSAKey
 
+from frontdesk.channels.access import Default, Machine, Named, Own
+from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
+from tests.attacks.table import Operation, Request, valid
+from tests.attacks.world import ELSEWHERE, World, unpadded
+
+FORGERS_KEY = RSAKey.generate_key(2048, {"kid": "forged"})
 HERE = ("127.0.0.1", 40_000)
 
 
@@ -79,23 +85,111 @@ def oversized_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
         yield refused(operation, request.saying({"authorization": header}), 401, *UNKNOWN, note=header[:12])
 
 
+def parts_of(world: World) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """(header, claims, signature) of its owner's token, for forgers."""
+    header, claims, signature = world.keys["role owner"].split(".")
+    return json.loads(unpadded(header)), json.loads(unpadded(claims)), signature
+
+
+def forged(cast: Cast, operation: Operation, tokens: Iterator[tuple[str, str]]) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim)
+        for note, token in tokens:
+            header = {"authorization": f"Bearer {token}"}
+            yield refused(operation, request.saying(header), 401, "TOKEN_INVALID", note=note)
+
+
 def unsigned_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """`alg: none`, as libraries of old took it, with every claim as it should be."""
-    if operation.needed is None:
+    header, claims, signature = parts_of(cast.victim)
+    yield from forged(
+        cast,
+        operation,
+        (
+            (f"{algorithm}.{end[:4]}", f"{encoded(header | {'alg': algorithm})}.{encoded(claims)}.{end}")
+            for algorithm in ("none", "None", "NONE", "nOnE", "")
+            for end in ("", signature)
+        ),
+    )
+
+
+def signed_by_public_key(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """HS256 with the public key as the secret, in the forms in which it is published."""
+    header, claims, _ = parts_of(cast.victim)
+    pem = cast.victim.public_key
+    secrets = {"PEM": pem, "PEM, no end of line": pem.strip(), "DER": b64decode(b"".join(pem.splitlines()[1:-1]))}
+    yield from forged(
+        cast,
+        operation,
+        (
+            (f"{algorithm} {name}", signed(header | {"alg": algorithm}, claims, secret, digest))
+            for name, secret in secrets.items()
+            for algorithm, digest in (("HS256", "sha256"), ("HS512", "sha512"), ("RS256", "sha256"))
+        ),
+    )
+
+
+def wrong_signature(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Another key, the attacker's own in the header, another token's signature, a claim that was changed."""
+    header, claims, signature = parts_of(cast.victim)
+    own = FORGERS_KEY
+    public = own.as_dict(private=False)
+    theirs = cast.attacker.keys["role owner"].split(".")
+
+    def tokens() -> Iterator[tuple[str, str]]:
+        yield "other key", jws.serialize_compact(header, json.dumps(claims).encode(), own, ["RS256"])
+        inside = header | {"jwk": public}
+        yield "key in the header", jws.serialize_compact(inside, json.dumps(claims).encode(), own, ["RS256"])
+        named = header | {"jku": "https://attacker.example/jwks.json", "kid": public["kid"]}
+        yield "key's address", jws.serialize_compact(named, json.dumps(claims).encode(), own, ["RS256"])
+        for kid in ("../../../dev/null", "' OR 1=1 --", "", "x" * 5000):
+            away = header | {"kid": kid}
+            yield f"kid {kid[:9]}", jws.serialize_compact(away, json.dumps(claims).encode(), own, ["RS256"])
+        yield "other's signature", f"{encoded(header)}.{encoded(claims)}.{theirs[2]}"
+        stolen = json.loads(unpadded(theirs[1])) | {"tenant_id": str(cast.victim.id)}
+        yield "tenant changed", f"{theirs[0]}.{encoded(stolen)}.{theirs[2]}"
+        yield "role changed", f"{encoded(header)}.{encoded(claims | {'role': 'visitor'})}.{signature}"
+        yield "time changed", f"{encoded(header)}.{encoded(claims | {'exp': claims['exp'] + 1})}.{signature}"
+        yield "cut", cast.victim.keys["role owner"][:-8]
+        yield "without", f"{encoded(header)}.{encoded(claims)}."
+
+    yield from forged(cast, operation, tokens())
+
+
+def expired_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential("expired token"))
+        yield refused(operation, request, 401, "TOKEN_EXPIRED")
+
+
+def ended_sign_in(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """The token's own time is not over, the sign-in is."""
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential("signed out"))
+        yield refused(operation, request, 401, "TOKEN_INVALID")
+
+
+def visitor_of_another_conversation(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Of the same user, and of another one: a visitor has his conversation and nothing else."""
+    needed = operation.needed
+    if not isinstance(needed, Named | Default) or needed.permission is not Permission.CHAT:
         return
     request = cast.asked(operation, cast.victim)
-    claims = {"tenant_id": str(cast.victim.id), "user_id": "u", "role": "owner", "exp": 2**32, "jti": str(uuid4())}
-    for algorithm in ("none", "None", "NONE", "nOnE", ""):
-        for signature in ("", "AAAA"):
-            token = f"{encoded({'alg': algorithm, 'typ': 'JWT'})}.{encoded(claims)}.{signature}"
-            header = {"authorization": f"Bearer {token}"}
-            yield refused(operation, request.saying(header), 401, *UNKNOWN, note=f"{algorithm}.{signature}")
+    told = {*operation.ids, *(request.json or {})}
+    if told & {"session_id", "conversation_id"}:
+        for user in ("same", "other"):
+            other = request.saying(cast.victim.credential(f"visitor, {user} user"))
+            yield Attempt(operation, other, frozenset({403, 404}), frozenset({"CONVERSATION_NOT_FOUND", "FORBIDDEN"}),
+                          note=user)  # fmt: skip
+    elif "user_id" in told or "user_id" in request.query:
+        other = request.saying(cast.victim.credential("visitor, other user"))
+        yield Attempt(operation, other, frozenset({403, 404}), note="other user")
 
 
 def other_tenants_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """At the victim's own address. Where no tenant is named, it is the credential's, and ids are what can be tried."""
     if isinstance(operation.needed, Named | Default):
-        request = cast.asked(operation, cast.victim).saying(cast.attacker.credential())
+        request = cast.asked(operation, cast.victim).saying(cast.attacker.may(operation))
         yield refused(operation, request, 404, "TENANT_NOT_FOUND")
         if operation.is_named:
             yield refused(operation, request.having(tenant=str(cast.victim.id)), 404, "TENANT_NOT_FOUND", note="by id")
@@ -106,7 +200,7 @@ def others_ids_in_path(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     if not isinstance(operation.needed, Named | Own) or not operation.ids:
         return
     theirs = cast.victim.values_for(operation)
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
     for place in operation.ids:
         if theirs[place] == own.values[place]:
             continue  # a name that both have: the attacker's own thing
@@ -120,7 +214,7 @@ def others_ids_in_path(cast: Cast, operation: Operation) -> Iterator[Attempt]:
 def others_ids_in_query(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     if not isinstance(operation.needed, Named | Own):
         return
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
     names = [each["name"] for each in operation.schema.get("parameters", ()) if each["in"] == "query"]
     for name in names:
         for value in {*cast.victim.values.values(), str(cast.victim.id), cast.victim.canary}:
@@ -132,7 +226,7 @@ def others_ids_in_body(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """Each field that the body has or may have; and fields that it has not, which must not be taken as known."""
     if not isinstance(operation.needed, Named | Own):
         return
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.credential())
+    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
     if own.json is None:
         return
     content = operation.schema["requestBody"]["content"]["application/json"]
@@ -151,7 +245,7 @@ def tenant_by_header(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """Headers by which some servers let a proxy name the tenant or the user."""
     if not isinstance(operation.needed, Named | Default):
         return
-    request = cast.asked(operation, cast.victim).saying(cast.attacker.credential())
+    request = cast.asked(operation, cast.victim).saying(cast.attacker.may(operation))
     told = {
         "x-tenant-id": str(cast.victim.id), "x-tenant": cast.victim.slug, "x-user-id": "owner",
         "x-forwarded-user": "owner", "x-original-url": "/health", "x-rewrite-url": "/health",
@@ -161,15 +255,16 @@ def tenant_by_header(cast: Cast, operation: Operation) -> Iterator[Attempt]:
 
 
 def lacking_permission(cast: Cast, operation: Operation) -> Iterator[Attempt]:
-    """Of the victim's own: a key that may everything but this."""
+    """Of the victim's own: a key that may everything but this. What belongs to a person, no key may."""
     needed = operation.needed
-    if isinstance(needed, Named | Own | Default) and needed.permission in SCOPES:
-        request = cast.asked(operation, cast.victim).saying(cast.victim.credential(f"all but {needed.permission}"))
+    if isinstance(needed, Named | Own | Default):
+        name = f"all but {needed.permission}" if needed.permission in SCOPES else "all"
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential(name))
         yield refused(operation, request, 403, "FORBIDDEN", note=str(needed.permission))
 
 
 def weak_role(cast: Cast, operation: Operation) -> Iterator[Attempt]:
-    """Each role without the permission, by a key that may what the role may."""
+    """Each role without the permission: staff by their sign-ins, the others by a key that may what the role may."""
     needed = operation.needed
     if not isinstance(needed, Named | Own | Default | Machine):
         return
@@ -193,8 +288,8 @@ def expired_key(cast: Cast, operation: Operation) -> Iterator[Attempt]:
 
 def suspended_tenant(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     needed = operation.needed
-    if isinstance(needed, Named | Own) and needed.permission in SCOPES:
-        request = cast.asked(operation, cast.suspended).saying(cast.suspended.credential())
+    if isinstance(needed, Named | Own):
+        request = cast.asked(operation, cast.suspended).saying(cast.suspended.may(operation))
         yield refused(operation, request, 403, "TENANT_SUSPENDED")
 
 
@@ -202,7 +297,7 @@ def guessed_ids(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """In the victim's own tenant, as one who may: what isn't there is not found, and said in the same way."""
     if not isinstance(operation.needed, Named | Own | Default):
         return
-    request = cast.asked(operation, cast.victim).saying(cast.victim.credential())
+    request = cast.asked(operation, cast.victim).saying(cast.victim.may(operation))
     for place in operation.ids:
         if not is_id(request.values[place]):
             continue
@@ -228,7 +323,12 @@ KINDS: dict[str, Kind] = {
     "no credential": no_credential,
     "malformed credential": bad_credential,
     "oversized credential": oversized_credential,
+    "expired token": expired_token,
+    "wrong signature": wrong_signature,
     "`alg: none`": unsigned_token,
+    "HS256 with the public key": signed_by_public_key,
+    "sign-in that has ended": ended_sign_in,
+    "visitor of another conversation": visitor_of_another_conversation,
     "other tenant's credential": other_tenants_credential,
     "other tenant's ids in the path": others_ids_in_path,
     "other tenant's ids in the query": others_ids_in_query,
@@ -250,6 +350,12 @@ def is_id(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def signed(header: dict[str, Any], claims: dict[str, Any], secret: bytes, digest: str) -> str:
+    body = f"{encoded(header)}.{encoded(claims)}"
+    seal = hmac.new(secret, body.encode(), digest).digest()
+    return f"{body}.{base64.urlsafe_b64encode(seal).decode().rstrip('=')}"
 
 
 def encoded(value: Any) -> str:

@@ -9,6 +9,8 @@ from tests.attacks.kinds import KINDS, Attempt, Cast
 from tests.attacks.table import Operation
 from tests.attacks.world import Grounds
 
+NO_LONGER = ("revoked", "expired", "expired token", "signed out")
+
 
 @dataclass
 class Outcome:
@@ -62,7 +64,7 @@ def faults(cast: Cast, attempt: Attempt, response: httpx.Response) -> list[str]:
 
 
 def own_credentials(cast: Cast) -> set[str]:
-    return {f"Bearer {key}" for name, key in cast.victim.keys.items() if name not in ("revoked", "expired")}
+    return {f"Bearer {key}" for name, key in cast.victim.keys.items() if name not in NO_LONGER}
 
 
 def sent_words(attempt: Attempt) -> str:

@@ -1,16 +1,22 @@
 """Tenants with one of everything, made as their own people would make it: what attacks are after, and come from."""
 
+import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
+from joserfc import jws
 
 from frontdesk.audit import Actor
 from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
+from frontdesk.identity.staff import STAFF_ROLES
+from frontdesk.identity.staffing import By
+from frontdesk.server.serve import people_of
 from frontdesk.server.services import Services
 from tests.attacks.table import Operation, Uncovered
 
@@ -22,7 +28,7 @@ NOT_COMPARED = {
     "audit_log": "refusals are noted there, append-only",
     "audit_heads": "where the log's chain ends",
 }
-COLUMNS_NOT_COMPARED = ("last_used_at", "last_seen_at")
+COLUMNS_NOT_COMPARED = ("last_used_at", "last_seen")
 
 
 @dataclass
@@ -35,16 +41,22 @@ class World:
     values: dict[str, str] = field(default_factory=dict)
     by_collection: dict[str, dict[str, str]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    public_key: bytes = b""  # of the server's tokens: everybody may know it
 
     def credential(self, name: str = "all") -> dict[str, str]:
         return {"authorization": f"Bearer {self.keys[name]}"}
+
+    def may(self, operation: Operation) -> dict[str, str]:
+        """Of one who may: an API key, or for what belongs to a person a sign-in."""
+        needed = operation.needed
+        return self.credential("all" if needed is None or needed.permission in SCOPES else "role owner")
 
     def values_for(self, operation: Operation) -> dict[str, str]:
         """What its places stand for: known by name, or the first thing that the collection before it lists."""
         known = {"tenant": self.slug} | self.values
         for place in operation.ids:
             listed = self.by_collection.get(operation.collection(place), {})
-            found = listed.get(place) or listed.get("name") or listed.get("id")
+            found = listed.get(place) or listed.get("id" if place.endswith("_id") else "name")
             if found is not None:
                 known[place] = found
         return known
@@ -71,7 +83,9 @@ class Grounds:
         tenant = await self.services.directory.named(slug)
         made = World(slug, tenant.id, canary)
         await self._credentials(made)
+        await self._staff(made)
         await self._things(made)
+        await self._tokens(made)
         await self._listed(made, table)
         return made
 
@@ -83,13 +97,46 @@ class Grounds:
         }
         for permission in SCOPES:
             keys[f"all but {permission}"] = await self.key(world.id, *(SCOPES - {permission}))
-        for role in Role:
+        for role in (Role.CONTACT, Role.VISITOR):
             if scopes := ROLES[role] & SCOPES:
                 keys[f"role {role}"] = await self.key(world.id, *scopes)
         world.keys = {name: text for name, (_, text) in keys.items()}
         await self.services.api_keys.revoke(world.id, TEST, keys["revoked"][0])
         query = "UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE id = $1"
         await self.owner.execute(query, keys["expired"][0])
+
+    async def _staff(self, world: World) -> None:
+        """Invited and signed in as people are: one of each role, and one whose sign-in was ended by an admin."""
+        staffing = people_of(self.services, "http://localhost").staffing
+        async with self.client() as client:
+            for name in (*STAFF_ROLES, "signed out"):
+                role = Role.OWNER if name == "signed out" else Role(name)
+                email = f"{name.replace(' ', '')}@{world.canary}.example"
+                # The first owner is made by a command: nobody is there yet who could invite one.
+                invited = await staffing.invite(world.id, world.slug, By(None, TEST), email, world.canary, role)
+                accepted = {
+                    "token": invited.link.partition("#token=")[2],
+                    "name": f"{name} of {world.canary}",
+                    "password": f"a long enough passphrase of {world.canary}",
+                }
+                tokens = await told(client.post("/api/auth/accept", json=accepted))
+                world.keys[name if name == "signed out" else f"role {name}"] = tokens["access_token"]
+                if name == "signed out":
+                    path = f"/api/admin/staff/{invited.staff.id}/sessions"
+                    ended = await client.delete(path, headers=world.credential("role owner"))
+                    assert ended.status_code == 204, ended.text
+
+    async def _tokens(self, world: World) -> None:
+        """What nobody gives out: an owner's token that has expired, and those of visitors of other conversations."""
+        claims = json.loads(unpadded(world.keys["role owner"].split(".")[1]))
+        key = await self.services.signing_keys.signer()
+        header = {"alg": "RS256", "typ": "JWT", "kid": key.kid}
+        late = json.dumps(claims | {"exp": int(time.time()) - 3600}).encode()
+        world.keys["expired token"] = jws.serialize_compact(header, late, key, ["RS256"])
+        for name, user in {"same": world.values["user_id"], "other": "somebody-else"}.items():
+            issued = await self.services.tokens.issue_to_visitor(world.id, user, uuid4(), 600)
+            world.keys[f"visitor, {name} user"] = issued.token
+        world.public_key = key.as_pem(private=False)
 
     async def _things(self, world: World) -> None:
         """A conversation, with what hangs on it, by the tenant's own routes."""
@@ -116,9 +163,9 @@ class Grounds:
     async def _listed(self, world: World, table: list[Operation]) -> None:
         """The first of whatever the tenant's lists have, its own things first: for places that lists stand before."""
         collections = {operation.collection(place) for operation in table for place in operation.ids}
-        lists = {operation.path for operation in table if operation.method == "GET"} & collections
+        lists = {operation.path for operation in table if operation.needed and operation.is_read} & collections
         async with self.client() as client:
-            client.headers.update(world.credential())
+            client.headers.update(world.credential("role owner"))
             for path in sorted(path for path in lists if "{" not in path.replace("{tenant}", "")):
                 query = {"user_id": world.values["user_id"]} if path.endswith("/sessions") else {}
                 response = await client.get(path.replace("{tenant}", world.slug), params=query)
@@ -169,6 +216,10 @@ class Grounds:
 def _names(item: Mapping[str, Any]) -> dict[str, str]:
     named = (key for key, value in item.items() if key in ("id", "name") or key.endswith("_id") if value is not None)
     return {key: str(item[key]) for key in named}
+
+
+def unpadded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 async def told(request: Any) -> Any:
