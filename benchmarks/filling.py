@@ -81,6 +81,33 @@ async def copy_conversation(owner: Any, conversation_id: UUID, copies: int) -> N
                 await _insert(owner, table, where, changes, back, conversation_id, first, last)
 
 
+async def copy_tenant(owner: Any, source: UUID, tenant: UUID, slug: str) -> None:
+    """Its settings and all that files define; nothing that is sealed."""
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = $1 ORDER BY 1 LIMIT 100"
+    for name in ("tenants", "agents", "tools", "agent_tools", "prompts", "aliases", "classifiers", "applied"):
+        columns = [row["column_name"] for row in await owner.fetch(query, name)]
+        key = "id" if name == "tenants" else "tenant_id"
+        values = ["$2::uuid" if each == key else f"'{slug}'" if each == "slug" else each for each in columns]
+        await owner.execute(
+            f"INSERT INTO {name} ({', '.join(columns)}) SELECT {', '.join(values)} FROM {name} WHERE {key} = $1",
+            source, tenant,
+        )  # fmt: skip
+
+
+async def copy_into_tenant(owner: Any, conversation_id: UUID, tenant: UUID, first: int, last: int) -> None:
+    """Copies number `first` to `last` of the conversation, as the tenant's: it could not open what they hold."""
+    for function in (_PLACED, _OTHER):
+        await owner.execute(function)
+    for start in range(first, last + 1, AT_ONCE):
+        end = min(start + AT_ONCE - 1, last)
+        async with owner.transaction():
+            for name, (where, changes) in _COPIES.items():
+                days = EVENT_DAYS if name == "outbox" else DAYS
+                back = f"make_interval(secs => {days * 86400} * ((n % {AT_ONCE}) + 1) / {AT_ONCE + 1})"
+                own = dict(changes) | {"tenant_id": f"'{tenant}'::uuid"}
+                await _insert(owner, name, where, own, back, conversation_id, start, end)
+
+
 async def lengthen_conversation(owner: Any, conversation_id: UUID, times: int, window: int) -> int:
     """The conversation so many times as long, what fell out of the window summed up; its last seq."""
     for function in (_PLACED, _MOVED):

@@ -12,7 +12,9 @@ from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.telemetry.metrics import Metrics
 
-_CACHED_TENANTS = 256
+# Of definitions as JSON: some thousand small tenants, some hundred with a thousand examples. In memory four times that.
+_CACHED_BYTES = 32 * 2**20
+_LOADING = 4096
 
 
 class DefinitionsCache:
@@ -27,8 +29,8 @@ class DefinitionsCache:
         self._limits = limits
         self._hits = metrics.cache.labels("definitions", "hit")
         self._misses = metrics.cache.labels("definitions", "miss")
-        self._kept: LRUCache[UUID, Definitions] = LRUCache(_CACHED_TENANTS)
-        self._loading: LRUCache[UUID, asyncio.Lock] = LRUCache(_CACHED_TENANTS)
+        self._kept: LRUCache[UUID, Definitions] = LRUCache(_CACHED_BYTES, _size)
+        self._loading: LRUCache[UUID, asyncio.Lock] = LRUCache(_LOADING)
 
     async def at(self, tenant_id: UUID, version: int) -> Definitions:
         """The tenant's definitions at `version` or a later one. Raises TenantNotFound."""
@@ -61,3 +63,7 @@ class DefinitionsCache:
         settings = msgspec.structs.replace(settings, limits=settings.limits.over(self._limits))
         tenant = msgspec.structs.replace(definitions.tenant, settings=settings)
         return msgspec.structs.replace(definitions, tenant=tenant)
+
+
+def _size(definitions: Definitions) -> int:
+    return min(len(msgspec.json.encode(definitions)), _CACHED_BYTES)

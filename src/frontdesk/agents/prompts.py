@@ -11,7 +11,7 @@ from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tools.templates import Templates
 from frontdesk.tools.types import JSONObject
 
-_CACHED = 1_000
+_CACHED = 8_000_000  # characters
 
 
 class Prompts:
@@ -20,7 +20,7 @@ class Prompts:
     def __init__(self, metrics: Metrics) -> None:
         self._hits, misses = metrics.cache.labels("prompts", "hit"), metrics.cache.labels("prompts", "miss")
         self._templates = Templates(lambda is_hit: (self._hits if is_hit else misses).inc())
-        self._rendered: LRUCache[tuple[UUID, int, str, str], str] = LRUCache(_CACHED)
+        self._rendered: LRUCache[tuple[UUID, int, str, str], str] = LRUCache(_CACHED, len)
 
     def instructions(self, definitions: Definitions, agent: Agent) -> str:
         """The agent's prompt with its values; its description when it has no prompt. Raises TemplateFailed."""

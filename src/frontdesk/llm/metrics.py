@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from frontdesk.llm.breaker import BreakerState
 from frontdesk.llm.types import Target, Usage
+from frontdesk.telemetry.by_tenant import TenantCounter
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
 
@@ -31,23 +32,23 @@ class LLMMetrics:
             "frontdesk_llm_first_token_seconds", "To the first text of a stream", target, buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
-        self.tokens = Counter(
+        self.tokens = TenantCounter(
             "frontdesk_llm_tokens", "input includes cached, output includes reasoning", ("tenant", *target, "kind"),
             registry=registry,
         )  # fmt: skip
-        self.cost = Counter(
+        self.cost = TenantCounter(
             "frontdesk_llm_cost_usd", "Where the price is known", ("tenant", *target), registry=registry
         )
-        self.limited = Counter(
+        self.limited = TenantCounter(
             "frontdesk_llm_limited", "Calls beyond the tenant's allowance", ("tenant", "of"), registry=registry
         )
-        self.cache = Counter(
+        self.cache = TenantCounter(
             "frontdesk_llm_cache", "Look-ups in the cache of answers", ("tenant", "outcome"), registry=registry
         )
         self.breakers = Gauge("frontdesk_llm_breaker_state", "0 closed, 1 half open, 2 open", target, registry=registry)
 
         # Looking children up by their labels costs more than counting: they are kept where calls are made.
-        self._children = lru_cache(2000)(partial(_Children, self))
+        self._children = lru_cache(10_000)(partial(_Children, self))
 
     def breaker(self, target: Target, state: BreakerState) -> None:
         self.breakers.labels(target.provider, target.model).set(_STATES[state])

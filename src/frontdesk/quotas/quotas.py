@@ -5,11 +5,12 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.shared.rates import RateLimiter, Use
+from frontdesk.telemetry.by_tenant import TenantCounter
 
 # New visitors of one address in a minute: an office behind one address opens no more pages.
 VISITORS_PER_MINUTE = 60
@@ -31,7 +32,7 @@ class Quotas:
         """`turns_of`: how many turns of a tenant run in this process."""
         self._rates = rates
         self._turns_of = turns_of
-        self._refused = Counter(
+        self._refused = TenantCounter(
             "frontdesk_messages_refused", "Messages beyond a limit, by whose", ("tenant", "limit"), registry=registry
         )
 

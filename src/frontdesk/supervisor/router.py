@@ -71,11 +71,16 @@ Classify = Callable[[Sequence[str]], Awaitable[list[Score] | None]]
 Ask = Callable[[], Awaitable[tuple[Verdict, bool] | None]]
 
 
+_PATTERNS = 10_000  # kept compiled, of all tenants
+
+
 class Patterns:
     """Agents' regular expressions, compiled once per tenant and version."""
 
     def __init__(self) -> None:
-        self._compiled: LRUCache[object, list[tuple[str, str, Expression]]] = LRUCache(256)
+        self._compiled: LRUCache[object, list[tuple[str, str, Expression]]] = LRUCache(
+            _PATTERNS, lambda expressions: len(expressions) + 1
+        )
 
     def forget(self, tenant_id: UUID) -> None:
         forget(self._compiled, tenant_id)

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 LOCAL = "local"
 ROUTING_ALIASES = ("fast", "smart")
-_TENANTS, _SCORES = 1024, 4_096  # a score takes about 1 KiB; what people say twice is short and soon said again
+_TENANTS, _SCORES = 10_000, 4_096  # a score takes about 1 KiB; what people say twice is short and soon said again
 # Of classifiers in memory, bytes: dozens of tenants with a thousand examples, a dozen with ten thousand.
 _CLASSIFIERS = 256 * 2**20
 # Examples kept with a decision, and characters of each.

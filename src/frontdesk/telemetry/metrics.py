@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from frontdesk.telemetry.by_tenant import TenantCounter, TenantHistogram
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 
 
@@ -17,16 +19,18 @@ class Metrics:
             "frontdesk_request_duration_seconds", "Time to the end of the answer", ("route",), buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
-        self.messages = Counter("frontdesk_messages", "Messages accepted and kept", ("tenant",), registry=registry)
-        self.turns = Counter("frontdesk_turns", "Turns ended", ("tenant", "outcome"), registry=registry)
-        self.turn_seconds = Histogram(
+        self.messages = TenantCounter(
+            "frontdesk_messages", "Messages accepted and kept", ("tenant",), registry=registry
+        )
+        self.turns = TenantCounter("frontdesk_turns", "Turns ended", ("tenant", "outcome"), registry=registry)
+        self.turn_seconds = TenantHistogram(
             "frontdesk_turn_duration_seconds",
             "From accepted to ended",
             ("tenant",),
             buckets=_SECONDS,
             registry=registry,
         )
-        self.stages = Counter(
+        self.stages = TenantCounter(
             "frontdesk_routing_decisions", "Decisions by stage", ("tenant", "stage"), registry=registry
         )
         # Read off the database (conversations/feedback.py): the same on every server.

@@ -1,6 +1,8 @@
 """What `/metrics` tells of tools."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Histogram
+
+from frontdesk.telemetry.by_tenant import TenantCounter
 
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30)
 
@@ -9,7 +11,7 @@ class ToolMetrics:
     """Made once, by the composition root."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.calls = Counter(
+        self.calls = TenantCounter(
             "frontdesk_tool_calls", "Tool calls ended", ("tenant", "kind", "status"), registry=registry
         )
         self.seconds = Histogram(

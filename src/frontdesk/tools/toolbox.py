@@ -37,7 +37,7 @@ log = structlog.get_logger()
 Maker = Callable[[ToolDefinition, Owner], Tool]
 
 MAX_RESULT_BYTES = 32 * 1024
-_CACHED_TENANTS = 256
+_CACHED_TOOLS = 10_000
 
 
 class BoundTool:
@@ -67,7 +67,7 @@ class Toolbox:
         self._templates = templates
         self._clock = clock
         self._metrics = metrics
-        self._bound: LRUCache[tuple[UUID, int], dict[str, BoundTool]] = LRUCache(_CACHED_TENANTS)
+        self._bound: LRUCache[tuple[UUID, int], dict[str, BoundTool]] = LRUCache(_CACHED_TOOLS, _count)
 
     def check(self, definition: ToolDefinition, owner: Owner) -> None:
         """What `apply` asks before a definition is stored. Raises DefinitionError that says what is accepted."""
@@ -80,12 +80,13 @@ class Toolbox:
         key = (owner.tenant_id, owner.version)
         tools = self._bound.get(key)
         if tools is None:
-            tools = self._bound[key] = {}
+            tools = {}
             for definition in definitions.values():
                 try:
                     tools[definition.name] = self._bind(definition, owner)
                 except DefinitionError as error:
                     log.error("tool.unusable", tenant=owner.slug, tool=definition.name, reason=error.detail)
+            self._bound[key] = tools
         return tools
 
     def forget(self, tenant_id: UUID) -> None:
@@ -180,3 +181,7 @@ def _as_json(value: Any) -> tuple[Any, str | None]:
     if size > MAX_RESULT_BYTES:
         return None, f"The tool's result is too large to read ({size // 1024} KB, at most {MAX_RESULT_BYTES // 1024})."
     return plain, None
+
+
+def _count(tools: Mapping[str, BoundTool]) -> int:
+    return len(tools) + 1
