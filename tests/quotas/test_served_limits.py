@@ -40,11 +40,11 @@ def with_tenant(desk: Desk, lines: str, **files: str) -> Desk:
 
 async def post(served: Served, text: str, *, user: str = "ann", address: str = "", **more: Any) -> httpx.Response:
     headers = {"x-forwarded-for": address} if address else {}
-    return await served.client.post(CHAT, json={"user_id": user, "message": text} | more, headers=headers)
+    return await served.nobody.post(CHAT, json={"user_id": user, "message": text} | more, headers=headers)
 
 
 async def test_limits_at_the_door(desk: Desk, database_url: str) -> None:
-    desk = with_tenant(desk, "anonymous_chat: true\nlimits: {conversation_messages: 5}\n")
+    desk = with_tenant(desk, "limits: {conversation_messages: 5}\n")
     async with serving(desk.data, desk.environment | external(database_url, **LIMITS)) as served:
         # A contact: three a minute, whatever the conversation.
         answers = [await post(served, f"hello {number}") for number in range(4)]
@@ -63,7 +63,7 @@ async def test_limits_at_the_door(desk: Desk, database_url: str) -> None:
         assert answers[3].status_code == 429  # the contact's three
         answers = [await post(served, "hello", user="eve", session_id=session)]
         assert answers[0].status_code == 404
-        metrics = (await served.client.get("/metrics")).text
+        metrics = (await served.nobody.get("/metrics")).text
         assert f'frontdesk_messages_refused_total{{limit="contact",tenant="{SLUG}"}} 2.0' in metrics
         assert f'frontdesk_messages_refused_total{{limit="address",tenant="{SLUG}"}} 1.0' in metrics
 
@@ -76,7 +76,7 @@ async def test_a_full_conversation_says_so_and_a_new_one_is_taken(desk: Desk, da
         full = await post(served, "hello", session_id=session)
         assert (full.status_code, full.json()["error_code"]) == (403, "QUOTA_REACHED")
         assert "4 messages" in full.json()["detail"]
-        history = (await served.client.get(f"/api/{SLUG}/conversations/{session}")).json()
+        history = (await served.nobody.get(f"/api/{SLUG}/conversations/{session}")).json()
         assert len(history["messages"]) == 4
         assert (await post(served, "hello")).status_code == 200
 
@@ -101,13 +101,13 @@ async def test_a_used_up_budget_is_said_to_the_client_and_to_the_contact(desk: D
         calls = len(desk.vendor.requests)
         session, events = str(uuid4()), []
         body = {"user_id": "ann", "message": "hello there", "session_id": session}
-        async with served.client.stream("POST", CHAT, json=body, headers={"accept": "text/event-stream"}) as stream:
+        async with served.nobody.stream("POST", CHAT, json=body, headers={"accept": "text/event-stream"}) as stream:
             events = [line async for line in stream.aiter_lines() if line.startswith(("event", "data"))]
         assert events[-2] == "event: error" and "BUDGET_USED_UP" in events[-1]
-        history = (await served.client.get(f"/api/{SLUG}/conversations/{session}")).json()
+        history = (await served.nobody.get(f"/api/{SLUG}/conversations/{session}")).json()
         assert "reached its limit" in history["messages"][-1]["content"]
         assert len(desk.vendor.requests) == calls
-        metrics = (await served.client.get("/metrics")).text
+        metrics = (await served.nobody.get("/metrics")).text
         assert 'frontdesk_llm_limited_total{of="spend"' in metrics
 
 
