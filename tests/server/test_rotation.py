@@ -169,6 +169,11 @@ async def test_everything_is_sealed_anew_and_the_old_key_is_asked_for_no_more(
     assert done is not None
     assert (done.first, done.retired, done.resealed.closed) == (key_id(NEW), [key_id(OLD)], 0)
     assert await everything(owner, Cipher([NEW])) == before
+    noted = await owner.fetchrow("SELECT actor_id, target, before, after FROM audit WHERE action = 'keys.rotated'")
+    assert tuple(noted) == (
+        "rotate-keys", f"sealing-key/{key_id(NEW).hex()}",
+        f'{{"keys":["{key_id(OLD).hex()}"]}}', f'{{"keys":["{key_id(NEW).hex()}"]}}',
+    )  # fmt: skip
     async with serves(server(place, NEW), database):
         pass
     assert await rotated(server(place, NEW), database, database_url) is None

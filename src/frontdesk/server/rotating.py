@@ -8,6 +8,8 @@ import asyncio
 import asyncpg
 import msgspec
 
+from frontdesk import audit
+from frontdesk.audit import Actor
 from frontdesk.core.errors import DatabaseUnavailable, SettingsError
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database, keys
@@ -47,7 +49,17 @@ async def rotate(
     async with sealing.kept(settings, database) as cipher:
         await _agreed(database, cipher, first, settings, say, patience_s)
         total = await _all_resealed(opened.owner_url, database, cipher, say, on_blocks, grace_s)
-        return Rotated(first, await keys.retire(database, first), total)
+        retired = await keys.retire(database, first)
+        if retired:
+            await _recorded(database, first, retired)
+        return Rotated(first, retired, total)
+
+
+async def _recorded(database: Database, first: bytes, retired: list[bytes]) -> None:
+    async with database.scope(audit.DEPLOYMENT) as scope:
+        actor = Actor("command", "rotate-keys")
+        before, after = {"keys": [each.hex() for each in retired]}, {"keys": [first.hex()]}
+        await audit.append_to_deployment(scope, actor, "keys.rotated", f"sealing-key/{first.hex()}", before, after)
 
 
 async def _first_key(settings: Settings, database: Database, say: Say) -> bytes | None:
