@@ -93,6 +93,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     session_ttl_s: int = 3600
     window_messages: int = 10  # at most 50
     join_bursts: bool = True
+    admin_addresses: tuple[str, ...] = ()  # from which alone it is administered; none is from anywhere
     http_allow: tuple[str, ...] = ()  # private addresses or networks that http tools may call
     requests_per_minute: int = 600  # of provider calls
     tokens_per_minute: int = 1_000_000

@@ -207,6 +207,10 @@ class _Reader:
             if not _is_address(address):
                 sentence = f"`{address}` is no address; accepted: `10.1.0.0/16`, `10.1.2.3` or `host:port`"
                 self._problems.add(at.file, at.line(("http_allow", place)), sentence)
+        for place, network in enumerate(form.admin_addresses):
+            if not _is_network(network):
+                sentence = f"`{network}` is no address; accepted: `203.0.113.0/24`, `203.0.113.7` or `2001:db8::/32`"
+                self._problems.add(at.file, at.line(("admin_addresses", place)), sentence)
         if form.chunk_overlap >= form.chunk_tokens:
             sentence = f"`chunk_overlap` is {form.chunk_overlap}; accepted: below `chunk_tokens`, {form.chunk_tokens}"
             self._problems.add(at.file, at.line(("chunk_overlap",)), sentence)
@@ -294,6 +298,14 @@ def _alias(name: str, form: AliasForm) -> Alias:
         for target in group
     )
     return Alias(name, targets, form.temperature, form.max_tokens, form.deadline_s)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

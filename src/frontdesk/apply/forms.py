@@ -134,6 +134,7 @@ class TenantForm(Form):
     session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
     window_messages: Annotated[int, Field(ge=1, le=50)] = 10
     join_bursts: bool = True
+    admin_addresses: Annotated[list[Line], Field(max_length=100)] = []
     http_allow: Annotated[list[Line], Field(max_length=100)] = []
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1_000_000

@@ -2,16 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_network
 from typing import Annotated, Protocol
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
 
 from frontdesk.agents.models import Tenant
-from frontdesk.channels.addresses import client_of
+from frontdesk.channels.addresses import Network, client_of, is_within, parsed
 from frontdesk.channels.credentials import is_by_cookie
-from frontdesk.core.errors import ConversationNotFound, Forbidden, TenantNotFound, TenantSuspended, Unauthenticated
-from frontdesk.identity.models import Principal, anonymous, developer
+from frontdesk.core.errors import (
+    AddressRefused,
+    ConversationNotFound,
+    Forbidden,
+    TenantNotFound,
+    TenantSuspended,
+    Unauthenticated,
+)
+from frontdesk.identity.models import Kind, Principal, anonymous, developer
 from frontdesk.identity.permissions import ANONYMOUS, Permission
 
 
@@ -86,6 +95,7 @@ class Access:
             raise TenantNotFound("There is no such tenant, or it is not this credential's.")
         refuse_suspended(tenant)
         allowed(principal, permission)
+        refuse_elsewhere(tenant, principal, permission, request)
         return Caller(principal, tenant)
 
     async def principal(self, permission: Permission, request: Request) -> Principal | None:
@@ -109,6 +119,7 @@ class Access:
             return await self.to_default(permission, request)
         tenant = await self._tenant_named(str(principal.tenant_id))
         refuse_suspended(tenant)
+        refuse_elsewhere(tenant, principal, permission, request)
         return Caller(principal, tenant)
 
     async def may(self, tenant: Tenant, permission: Permission, request: Request) -> bool:
@@ -177,6 +188,22 @@ class Machine(Needed):
         principal = await self._access.principal(self.permission, request)
         if principal is None and not client_of(request).is_local:
             raise _nobody_said()
+
+
+def refuse_elsewhere(tenant: Tenant, principal: Principal, permission: Permission, request: Request) -> None:
+    """Raises AddressRefused for what is the tenant's own business, from an address that is not the tenant's."""
+    networks = tenant.settings.admin_addresses
+    if not networks or permission in ANONYMOUS or principal.kind in (Kind.CONTACT, Kind.VISITOR):
+        return
+    client = client_of(request)
+    address = parsed(client.address)
+    if not client.is_local and (address is None or not is_within(address, _networks(networks))):
+        raise AddressRefused(f"This organisation takes no administration from {client.address}.")
+
+
+@lru_cache(1000)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ip_network(text) for text in texts)
 
 
 def allowed(principal: Principal, permission: Permission) -> None:
