@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
 
-.PHONY: help serve test coverage check figures format lock clean crash fuzz pictures likeness privacy-model
+.PHONY: help serve test coverage check figures format lock clean attacks crash fuzz pictures likeness privacy-model
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ pictures: $(VENV)/.dev ## take the documentation's screenshots again
 
 crash: $(VENV)/.dev ## kill servers under load: make crash [KILLS=1000] [OUT=file.json]
 	$(PYTHON) -m tests.crash $(if $(KILLS),--kills $(KILLS)) $(if $(OUT),--out $(OUT))
+
+attacks: $(VENV)/.dev ## attack every route in every known way, and write docs/security.md's table anew
+	$(PYTHON) -m pytest tests/attacks --write-attacks
 
 fuzz: $(VENV)/.dev ## send a server whatever its OpenAPI allows, and what it does not: make fuzz [SECONDS=600]
 	$(PYTHON) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))

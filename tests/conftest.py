@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +17,7 @@ from frontdesk.core.ids import new_id
 from frontdesk.db import Database
 from frontdesk.db.database import APP_ROLE
 from frontdesk.db.migrate import migrate
+from tests.attacks.counts import counted, lines, write
 
 pytest_plugins = ["tests.redis_server", "tests.served", "tests.vendors.plugin"]
 
@@ -104,3 +106,22 @@ async def eventually(condition: "asyncio.Event", timeout_s: float = HANG_S) -> N
     """Waits for an event, no longer than a hang takes."""
     async with asyncio.timeout(timeout_s):
         await condition.wait()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-attacks", action="store_true", help="write docs/security.md's table of attacks anew")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """How many attacks each kind made, beside how many tests there were."""
+    passed, failed = (counted(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+    if not passed and not failed:
+        return
+    terminalreporter.section("attacks on every route")
+    for line in lines(passed):
+        terminalreporter.write_line(f"{line}: all refused")
+    for line in lines(failed):
+        terminalreporter.write_line(f"{line}: NOT ALL REFUSED")
+    terminalreporter.write_line(f"{sum(count for _, _, count, _ in passed):>6,} together")
+    if config.getoption("--write-attacks") and not failed:
+        write(passed)

@@ -176,6 +176,9 @@ def visitor_of_another_conversation(cast: Cast, operation: Operation) -> Iterato
         return
     request = cast.asked(operation, cast.victim)
     told = {*operation.ids, *(request.json or {})}
+    if {"user_id", "session_id"} <= told:  # in his own conversation, in the name of another
+        own = replace(request, json={key: value for key, value in request.json.items() if key != "session_id"})
+        yield refused(operation, own.saying(cast.victim.credential("visitor, other user")), 403, "FORBIDDEN")
     if told & {"session_id", "conversation_id"}:
         for user in ("same", "other"):
             other = request.saying(cast.victim.credential(f"visitor, {user} user"))

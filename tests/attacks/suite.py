@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.attacks.kinds import KINDS, Attempt, Cast
-from tests.attacks.table import Operation
+from tests.attacks.table import Operation, Request
 from tests.attacks.world import Grounds
 
 NO_LONGER = ("revoked", "expired", "expired token", "signed out")
@@ -29,7 +29,7 @@ async def attacked(grounds: Grounds, apps: dict[bool, Any], cast: Cast, table: l
             client = clients[attempt.is_open]
             if attempt.address != client._transport.client:  # type: ignore[attr-defined]
                 client = grounds.client(attempt.address, apps[attempt.is_open])
-            response = await sent(client, attempt)
+            response = await sent(client, attempt.request)
             wrong = faults(cast, attempt, response)
             after = await grounds.digest(cast.victim)
             if after != before:
@@ -41,8 +41,7 @@ async def attacked(grounds: Grounds, apps: dict[bool, Any], cast: Cast, table: l
     return outcome
 
 
-async def sent(client: httpx.AsyncClient, attempt: Attempt) -> httpx.Response:
-    request = attempt.request
+async def sent(client: httpx.AsyncClient, request: Request) -> httpx.Response:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
     return await client.request(
         request.method, request.url, params=dict(request.query), headers=headers,

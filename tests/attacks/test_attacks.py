@@ -14,6 +14,6 @@ pytestmark = pytest.mark.xdist_group("attacks")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_route_withstands(stage: Stage, kind: str, record_property: Callable[[str, object], None]) -> None:
     outcome = await attacked(stage.grounds, stage.apps, stage.cast, stage.table, kind)
-    record_property("attacks", (kind, outcome.count, len(outcome.routes)))
+    record_property("attacks", (list(KINDS).index(kind), kind, outcome.count, len(outcome.routes)))
     assert outcome.findings == []
     assert outcome.count > 0

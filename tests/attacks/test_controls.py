@@ -1,0 +1,45 @@
+"""The same requests from those who may: an attack that would be refused whoever sent it would prove nothing."""
+
+import pytest
+
+from frontdesk.channels.access import Default, Named, Own
+from tests.attacks.conftest import Stage
+from tests.attacks.suite import sent
+from tests.attacks.table import Operation, valid
+
+pytestmark = pytest.mark.xdist_group("attacks")
+
+# Right requests that a tenant with one of everything can't have answered, and why.
+ANSWERED_OTHERWISE = {
+    "PUT /api/auth/password": "the current password of the example is not his",
+    "PUT /api/auth/second-factor": "a code of an app is needed",
+    "DELETE /api/auth/sessions": "his own has ended by then",
+    "DELETE /api/admin/aliases/{name}": "the only one that there is",
+    "DELETE /api/admin/agents/{name}": "the one that answers what no other does",
+    "DELETE /api/admin/tools/{name}": "agents use it",
+    "POST /api/auth/second-factor/remove": "the password of the example is not his",
+    "POST /api/admin/staff/{staff_id}/invitation": "whom the list has first has accepted his already",
+    "DELETE /api/admin/staff/{staff_id}": "whom the list has first may be the last owner",
+    "PATCH /api/admin/staff/{staff_id}": "whom the list has first may be the last owner",
+}
+
+
+def turn(operation: Operation) -> tuple[bool, bool, int, str]:
+    """Reads first; of what is removed, what is inside comes before what it is in; one's own sign-in at the end."""
+    return operation.path.startswith("/api/auth"), operation.method == "DELETE", -len(operation.path), operation.name
+
+
+async def test_who_may_is_not_refused(stage: Stage) -> None:
+    refused = []
+    async with stage.grounds.client(app=stage.apps[False]) as client:
+        for operation in sorted(stage.table, key=turn):
+            if not isinstance(operation.needed, Named | Own | Default) or operation.name in ANSWERED_OTHERWISE:
+                continue
+            if isinstance(operation.needed, Default) and operation.method == "DELETE":
+                continue  # what it removes is the victim's
+            world = stage.cast.victim if isinstance(operation.needed, Default) else stage.control
+            request = valid(operation, world.values_for(operation), {}).saying(world.credential("role owner"))
+            response = await sent(client, request)
+            if response.is_error:
+                refused.append(f"{operation.name}: {response.status_code} {response.text[:200]}")
+    assert refused == [], "\n".join(refused)
