@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from frontdesk.core.limits import Limits
+from frontdesk.identity.issuers import IssuerSettings
 from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Citation
 from frontdesk.llm.types import Alias as Alias
@@ -89,6 +90,7 @@ class TenantSettings(msgspec.Struct, frozen=True):
     human_text: dict[str, str] = {}  # by language: what a contact who asks for a human reads
     widget: WidgetSettings = WidgetSettings()
     sign_in: SignInSettings = SignInSettings()  # how its staff signs in
+    issuers: tuple[IssuerSettings, ...] = ()  # whose tokens its own users bring
     anonymous_chat: bool = False  # whether the chat's routes ask nobody for a credential
     session_ttl_s: int = 3600
     window_messages: int = 10  # at most 50

@@ -33,6 +33,14 @@ class WidgetForm(Form):
     origins: Annotated[list[Origin], Field(max_length=50)] = []
 
 
+class IssuerForm(Form):
+    issuer: Annotated[str, Field(min_length=1, max_length=500)]
+    audience: Annotated[str, Field(min_length=1, max_length=500)]
+    jwks_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)]
+    algorithms: Annotated[list[Literal["RS256", "ES256"]], Field(min_length=1, max_length=2)] = ["RS256"]
+    user_id: Annotated[str, Field(min_length=1, max_length=100)] = "sub"
+
+
 class PermittedForm(Form):
     agents: Annotated[list[str], Field(min_length=1, max_length=2000)] | None = None
     tools: Annotated[list[str], Field(max_length=2000)] | None = None
@@ -130,6 +138,7 @@ class TenantForm(Form):
     human_text: ByLanguage = {}
     widget: WidgetForm = WidgetForm()
     sign_in: SignInForm = SignInForm()
+    issuers: Annotated[list[IssuerForm], Field(max_length=10)] = []
     anonymous_chat: bool = False
     session_ttl_s: Annotated[int, Field(ge=60, le=2_592_000)] = 3600
     window_messages: Annotated[int, Field(ge=1, le=50)] = 10

@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Request
 
 from frontdesk.agents.models import Tenant
 from frontdesk.channels.addresses import Network, client_of, is_within, parsed
-from frontdesk.channels.credentials import is_by_cookie
+from frontdesk.channels.credentials import Find, is_by_cookie
 from frontdesk.core.errors import (
     AddressRefused,
     ConversationNotFound,
@@ -48,8 +48,9 @@ class Caller:
 
 
 class Authenticates(Protocol):
-    async def __call__(self, request: Request) -> Principal | None:
-        """None without a credential. Raises TokenInvalid, TokenExpired."""
+    async def __call__(self, request: Request, find: Find | None = None) -> Principal | None:
+        """None without a credential. `find`: the tenant that is asked for, whose issuers count; None where that is the
+        credential's own. Raises TokenInvalid, TokenExpired, Unavailable."""
 
 
 class Access:
@@ -85,9 +86,9 @@ class Access:
         """For what monitors read: from this machine itself without a credential."""
         return Machine(self, permission)
 
-    async def to(self, find: Callable[[], Awaitable[Tenant]], permission: Permission, request: Request) -> Caller:
+    async def to(self, find: Find, permission: Permission, request: Request) -> Caller:
         """Raises Unauthenticated, TenantNotFound, TenantSuspended, Forbidden."""
-        principal = await self._who(request)
+        principal = await self._who(request, find)
         tenant = await find()
         if principal is None or _is_beside_the_point(principal, tenant, permission, request):
             principal = self._nobody(tenant, permission, request)
@@ -133,9 +134,9 @@ class Access:
     def is_open_to(self, request: Request) -> bool:
         return self._is_open and client_of(request).is_local
 
-    async def _who(self, request: Request) -> Principal | None:
+    async def _who(self, request: Request, find: Find | None = None) -> Principal | None:
         """Noted for the audit log, which hears of it when he is refused."""
-        principal = request.scope["state"]["principal"] = await self._authenticate(request)
+        principal = request.scope["state"]["principal"] = await self._authenticate(request, find)
         return principal
 
     def _nobody(self, tenant: Tenant, permission: Permission, request: Request) -> Principal:

@@ -1,26 +1,37 @@
 """Reads the credential that a request brings: an API key, a token, or a page's cookie with one."""
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import Request
 
+from frontdesk.agents.models import Tenant
 from frontdesk.audit import Tally
 from frontdesk.channels.addresses import client_address
 from frontdesk.channels.cookies import ACCESS, SAFE_METHODS, is_same_origin
-from frontdesk.core.errors import TokenInvalid, Unauthenticated
+from frontdesk.core.errors import TenantNotFound, TokenInvalid, Unauthenticated
 from frontdesk.identity.api_keys import ApiKeys
+from frontdesk.identity.issuers import Issuers
+from frontdesk.identity.jwts import invalid, issuer_of
 from frontdesk.identity.models import Principal
-from frontdesk.identity.tokens import Tokens
+from frontdesk.identity.tokens import ISSUER, Tokens
+
+Find = Callable[[], Awaitable[Tenant]]
 
 
 class Credentials:
     """`X-API-Key` counts before `Authorization`, which a proxy in between may use for itself."""
 
-    def __init__(self, api_keys: ApiKeys, tokens: Tokens, key_uses: Tally) -> None:
+    def __init__(self, api_keys: ApiKeys, tokens: Tokens, issuers: Issuers, key_uses: Tally) -> None:
         self._api_keys = api_keys
         self._tokens = tokens
+        self._issuers = issuers
         self._key_uses = key_uses
 
-    async def __call__(self, request: Request) -> Principal | None:
-        """None without one. Raises TokenInvalid, TokenExpired."""
+    async def __call__(self, request: Request, find: Find | None = None) -> Principal | None:
+        """None without one. `find`: the tenant whose issuers count too.
+
+        Raises TokenInvalid, TokenExpired, Unavailable.
+        """
         headers = request.headers
         key = headers.get("x-api-key")
         if key is not None:
@@ -33,7 +44,13 @@ class Credentials:
             raise TokenInvalid("The credential is not valid.")
         if credential.startswith("fd_"):
             return await self._by_key(credential, request)
-        return await self._tokens.principal(credential)
+        if find is None or issuer_of(credential) == ISSUER:
+            return await self._tokens.principal(credential)
+        try:
+            tenant = await find()
+        except TenantNotFound as error:
+            raise invalid() from error
+        return await self._issuers.principal(credential, tenant.id, tenant.settings.issuers)
 
     async def _by_key(self, key: str, request: Request) -> Principal:
         principal = await self._api_keys.principal(key)

@@ -48,6 +48,7 @@ from frontdesk.core.errors import (
 )
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
+from frontdesk.identity.issuers import Issuers
 from frontdesk.identity.staffing import Staffing
 from frontdesk.llm.check import check_providers
 from frontdesk.server import memory
@@ -61,6 +62,7 @@ from frontdesk.server.middleware import CAREFUL, Surroundings
 from frontdesk.server.people import People, base_of, owner_link, people
 from frontdesk.server.providers import LOCAL
 from frontdesk.server.services import Services, built, running
+from frontdesk.server.web import TenantWeb
 from frontdesk.shared.redis import RedisAway
 from frontdesk.tenants.secrets import TenantSecrets
 
@@ -273,7 +275,8 @@ def web_application(services: Services, joined: People) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
     chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
-    credentials = Credentials(services.api_keys, services.tokens, services.key_uses)
+    issuers = Issuers(TenantWeb(services.outbound, directory.named).json, SystemClock())
+    credentials = Credentials(services.api_keys, services.tokens, issuers, services.key_uses)
     access = Access(credentials, directory.named, directory.default, is_open=settings.developer)
 
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
