@@ -30,6 +30,7 @@ from frontdesk.llm.types import (
     Target,
     TextDelta,
     ToolCall,
+    ToolSpec,
     Usage,
 )  # fmt: skip
 from frontdesk.privacy.detector import Detector
@@ -191,3 +192,14 @@ async def test_a_long_text_is_searched_to_its_end(desk: Desk) -> None:
     message = Message(Role.USER, "word " * 20_000 + "ann@example.com")
     await desk.gateway(screen("local")).generate(a_call(), LLMRequest("", (message,)))
     assert "ann@example.com" not in desk.sent()
+
+
+async def test_passages_of_the_tenants_own_documents_go_as_they_are(desk: Desk) -> None:
+    desk.vendor.script(Reply("Yes."))
+    found = json.dumps_text({"passages": [{"ref": 1, "text": "Write to billing@acme.example or to ann@example.com."}]})
+    called = ToolCall("c1", "search", {"query": "invoices"}, '{"query": "invoices"}')
+    result = Message(Role.TOOL, found, tool_call_id="c1", tool_name="search")
+    tool = ToolSpec("search", "Finds passages.", {"type": "object", "properties": {}}, kind="knowledge")
+    request = LLMRequest("", (*ASKED.messages, Message(Role.ASSISTANT, tool_calls=(called,)), result), tools=(tool,))
+    await desk.gateway(screen("local")).generate(a_call(), request)
+    assert "billing@acme.example" in desk.sent()

@@ -103,3 +103,17 @@ def test_a_text_that_takes_too_long_is_an_error_and_not_clean(monkeypatch: pytes
     monkeypatch.setattr(detecting, "_MOST_S", -1.0)
     with pytest.raises(DetectionTooSlow):
         Detector(Tagger.load()).find("nothing")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bitte sagen Sie spätestens 24 Stunden vorher ab. Spätere Absagen kosten 25 Euro.\n\n## Kinder",
+        "Drink only water, no coffee or tea, for 10 hours.",
+        "Puede aparcar gratis durante 30 minutos; después cuesta 2 euros por hora.",
+        '<head>\n  <meta charset="utf-8">\n</head>',
+        "| day | from | to |\n| 1 | 8:00 | 18:00 |",
+    ],
+)
+def test_prose_is_neither_a_name_nor_an_address(text: str) -> None:
+    assert [kind for kind, _ in found(text) if kind in ("PERSON", "ADDRESS")] == []

@@ -27,6 +27,7 @@ NOTE = (
 )
 
 
+KNOWLEDGE = "knowledge"  # the kind of the tool that finds passages
 # More than so many characters not read before are read in a thread: a few milliseconds on the loop are all it may take.
 _ON_THE_LOOP = 1_500
 
@@ -97,14 +98,16 @@ class Screened:
 def hidden(redaction: Redaction, request: LLMRequest) -> LLMRequest:
     """The request as a provider may read it. Raises what the detection raises.
 
-    The system's first message is the tenant's own instructions: it goes as it is, and so do images. Its later ones are
-    ours, and quote what others said as JSON.
+    The system's first message is the tenant's own instructions, and passages are of its own documents: they go as they
+    are, and so do images. The system's later messages are ours, and quote what others said as JSON.
     """
     first = request.messages[0] if request.messages else None
+    knowledge = {tool.name for tool in request.tools if tool.kind == KNOWLEDGE}
     texts: list[Text] = []
     for message in request.messages:
-        holds_json = message.role is Role.TOOL or (message.role is Role.SYSTEM and message is not first)
-        texts.append(Text(message.text, holds_json, is_ours=message.role is Role.SYSTEM))
+        is_knowledge = message.role is Role.TOOL and message.tool_name in knowledge
+        holds_json = message.role in (Role.SYSTEM, Role.TOOL) and message is not first and not is_knowledge
+        texts.append(Text(message.text, holds_json, is_ours=message.role is Role.SYSTEM or is_knowledge))
     calls = [Text(json.dumps_text(call.arguments), True) for message in request.messages for call in message.tool_calls]
     shown = redaction.hide([*texts, *calls])
     if redaction.is_empty:

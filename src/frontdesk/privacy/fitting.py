@@ -37,6 +37,8 @@ EVERYDAY_TEXTS = (
     ("banking77/banking77.jsonl", "text", 2_500),
     ("clinc150/clinc150.jsonl", "text", 4_000),
     ("medquad/qa.jsonl", "question", 500),
+    ("medquad/qa.jsonl", "answer", 0),
+    ("mts_dialog/mts_dialog.jsonl", "dialogue", 0),
     ("nlupp/nlupp.jsonl", "text", 800),
     ("faq_pairs/faq_pairs.jsonl", "question_1", 400),
     ("xsid/xsid.jsonl", "text", 1_500),

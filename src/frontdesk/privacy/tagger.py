@@ -52,6 +52,11 @@ _COMPANIES = word_set(
 )
 # A finding less probable than this is dropped: names only where we are sure. Chosen on the development data.
 SURE = 0.5
+SURE_OF_SMALL = 0.9  # of names in small letters: most small words are none
+_NAMES = FIRST | LAST | PLACE
+_LONGEST_PARTICLE = 3  # letters: "van", "de", "bin"
+_LONGEST_ABBREVIATION = 4  # letters: "apt.", "str."
+_OF_PROSE = frozenset("#*<?!|=")
 _LONGEST = 400  # words that are tagged at once: memory and time grow with them
 _REMEMBERED = 8_192
 
@@ -61,6 +66,7 @@ class Tagger:
 
     def __init__(self, model: Path, gazetteer: Gazetteer) -> None:
         self._model = model
+        self._gazetteer = gazetteer
         self._features = Features(gazetteer)
         self._opened = threading.local()
         self._of_this_thread()  # what is wrong with the file is seen now
@@ -80,9 +86,22 @@ class Tagger:
             labels = field.tag(self._features.of(part))
             for first, last, kind in spans(labels):
                 words = [token.group() for token in part[first : last + 1]]
-                if kind != ORGANIZATION and _can_be(kind, words) and _sureness(field, labels, first, last) >= SURE:
+                if kind == ORGANIZATION or not self._can_be(kind, words):
+                    continue
+                least = SURE_OF_SMALL if kind == Entity.PERSON and not _has_capital(words) else SURE
+                if _sureness(field, labels, first, last) >= least:
                     found.append(Finding(Entity(kind), part[first].start(), part[last].end()))
         return found
+
+    def _can_be(self, kind: str, words: Sequence[str]) -> bool:
+        """What the model says of words that speak against it is not believed."""
+        match kind:
+            case Entity.PERSON:
+                return _is_name(words, self._gazetteer)
+            case Entity.ADDRESS:
+                return _is_address(words, self._gazetteer)
+            case _:
+                return any(word[0].isalpha() for word in words)
 
     def _of_this_thread(self) -> FieldTagger:
         field = getattr(self._opened, "field", None)
@@ -92,10 +111,39 @@ class Tagger:
         return field
 
 
-def _can_be(kind: str, words: Sequence[str]) -> bool:
-    """Names and places have letters, names have no figures: lists of numbers and tables are neither."""
-    has_letters = any(word[0].isalpha() for word in words)
-    return has_letters and not (kind == Entity.PERSON and any(word[0].isdecimal() for word in words))
+def _is_name(words: Sequence[str], gazetteer: Gazetteer) -> bool:
+    """A name has no figures, and no long small word that is none; all in small letters, it is a known one."""
+    known = [gazetteer.flags(word.lower()) for word in words]
+    is_spoken = any(
+        word.islower() and len(word) > _LONGEST_PARTICLE and flags & EVERYDAY and not flags & (FIRST | LAST)
+        for word, flags in zip(words, known, strict=True)
+    )
+    is_listed = any(flags & (FIRST | LAST) and not flags & EVERYDAY for flags in known)
+    return not any(word[0].isdecimal() for word in words) and not is_spoken and (_has_capital(words) or is_listed)
+
+
+def _has_capital(words: Sequence[str]) -> bool:
+    return any(word[0].isupper() for word in words)
+
+
+def _is_address(words: Sequence[str], gazetteer: Gazetteer) -> bool:
+    """An address has more names, figures and words of streets than others, and is not several sentences."""
+    plain = named = 0
+    for at, word in enumerate(words):
+        if word in _OF_PROSE:
+            return False
+        if word == "." and 0 < at < len(words) - 1 and _ends_sentence(words[at - 1], words[at + 1]):
+            return False
+        if word[0].isalnum():
+            small = word.lower()
+            is_plain = word.islower() and small not in _STREETS | _UNITS and not gazetteer.flags(small) & _NAMES
+            plain, named = plain + is_plain, named + (not is_plain)
+    return plain <= named and any(word[0].isalpha() for word in words)
+
+
+def _ends_sentence(before: str, after: str) -> bool:
+    """Whether a full stop between these is one, and none of an abbreviation."""
+    return before.islower() and len(before) > _LONGEST_ABBREVIATION and after[0].isupper()
 
 
 def _sureness(field: FieldTagger, labels: Sequence[str], first: int, last: int) -> float:
