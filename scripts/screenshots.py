@@ -21,19 +21,20 @@ FIND_CHROMIUM = Path(__file__).parent / "chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 READY = re.compile(r"Ready in [\d.]+ s: (http://\S+)")
+OWNER = re.compile(r"Owner: (http://\S+)")
 START_S = 120.0
 DESKTOP = {"width": 1100, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[str]:
-    """The address of a server with the clinic and without keys, on a free port, with data of its own."""
+async def server() -> AsyncIterator[tuple[str, str]]:
+    """Address and owner's link of a server with the clinic and without keys, on a free port, with data of its own."""
     clean = {name: value for name, value in os.environ.items() if not re.match(r"FRONTDESK_|.+_API_KEY$", name)}
     with tempfile.TemporaryDirectory(prefix="frontdesk-pictures-") as data:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "frontdesk", "serve", "--port", "0", "--data", data,
-            env=clean | {"FRONTDESK_DEVELOPER": "true"},
+            env=clean,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
@@ -41,12 +42,14 @@ async def server() -> AsyncIterator[str]:
         try:
             async with asyncio.timeout(START_S):
                 async for line in process.stderr:
-                    if found := READY.search(line.decode()):
+                    if ready := READY.search(line.decode()):
+                        url = ready[1]
+                    if owner := OWNER.search(line.decode()):
                         break
                 else:
                     raise SystemExit("The server did not start.")
             draining = asyncio.create_task(process.stderr.read())  # its log must not fill the pipe
-            yield found[1]
+            yield url, owner[1]
         finally:
             process.terminate()
             await process.wait()
@@ -84,6 +87,37 @@ async def answered(page: Page, messages: int) -> None:
     await expect(page.locator("[aria-busy]")).to_have_count(0)
 
 
+async def begun(browser: Browser, owner: str, sheet: Page) -> Page:
+    """The first owner has begun by his link, and is signed in."""
+    context = await browser.new_context(locale="en-GB", viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+    page = await context.new_page()
+    await page.goto(owner)
+    await page.get_by_label("Name").fill("Olga Lindqvist")
+    await page.get_by_label("E-mail").fill("olga@clinic.example")
+    await take(page, sheet, "welcome.png")
+    await page.get_by_label("Password").fill("correct horse battery")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/console")
+    return page
+
+
+async def take_console(page: Page, url: str, sheet: Page) -> None:
+    await page.goto(f"{url}/console/staff")
+    for email, role in (("ann@clinic.example", "admin"), ("ben@clinic.example", "supporter")):
+        await page.get_by_label("E-mail").fill(email)
+        await page.get_by_label("Role", exact=True).select_option(role)
+        await page.get_by_role("button", name="Invite", exact=True).click()
+        await page.get_by_text(email).wait_for()
+    await page.reload()  # without the invitation's link
+    await page.get_by_text("ben@clinic.example").wait_for()
+    await take(page, sheet, "staff.png")
+    await page.goto(f"{url}/console/account")
+    await page.get_by_role("button", name="Add a second factor").click()
+    await page.get_by_role("img", name="QR code for your authenticator app").wait_for()
+    await page.evaluate("document.querySelector('#factor').scrollIntoView()")
+    await take(page, sheet, "account.png")
+
+
 async def take(page: Page, sheet: Page, name: str) -> None:
     target = IMAGES / name
     target.write_bytes(await smaller(await page.screenshot(), sheet))
@@ -96,7 +130,7 @@ def chromium() -> str:
 
 async def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    async with server() as url, async_playwright() as playwright:
+    async with server() as (url, owner), async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         sheet = await browser.new_page()
         page = await opened(browser, url, DESKTOP, "light")
@@ -111,7 +145,10 @@ async def main() -> None:
         await say(page, "Where can I park, and which insurance do you accept?")
         await say(page, "Can I see the cardiologist next Tuesday afternoon?")
         await take(page, sheet, "page-dark.png")
-        page = await opened(browser, url, DESKTOP, "light")
+        page = await begun(browser, owner, sheet)
+        await take_console(page, url, sheet)
+        await page.goto(url)
+        await page.wait_for_selector(".welcome")
         await say(page, "When are visiting hours?")
         await page.get_by_role("link", name="Why this answer?").click()
         await page.wait_for_selector("[data-outcome=decided]")

@@ -1,6 +1,6 @@
 // Who may sign in, and as what: invite, change the role, disable, remove.
 import { asked, ApiError } from "../lib/api.js";
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useId, useState } from "../vendor/preact-htm.js";
 import { Field, Form, sentence, Trouble, When } from "./forms.js";
 
 /** @import { Me, Person } from "../lib/types.js" */
@@ -111,12 +111,13 @@ function Row({ person, me, mayWrite, onAct }) {
 /** @param {{ label: string, hidden?: boolean, me: Me, value: string, onChange: (role: string) => void }} props */
 function RoleChoice({ label, hidden = false, me, value, onChange }) {
   const roles = me.role === "admin" ? ROLES.filter((role) => role !== "owner") : ROLES;
+  const id = useId();
   return html`
-    <label class="choice">
-      <span class=${hidden ? "unseen" : ""}>${label}</span>
-      <select value=${value} onChange=${(/** @type {{ currentTarget: HTMLSelectElement }} */ event) => onChange(event.currentTarget.value)}>
+    <div class="choice">
+      <label for=${id} class=${hidden ? "unseen" : ""}>${label}</label>
+      <select id=${id} value=${value} onChange=${(/** @type {{ currentTarget: HTMLSelectElement }} */ event) => onChange(event.currentTarget.value)}>
         ${roles.map((role) => html`<option key=${role} value=${role} selected=${role === value}>${role}</option>`)}
       </select>
-    </label>
+    </div>
   `;
 }
