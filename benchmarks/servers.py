@@ -3,10 +3,11 @@
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any  # answers are JSON
 
@@ -19,8 +20,11 @@ FLOORS = Path(os.environ.get("FLOORS", "../shared/bench"))
 
 @dataclass(frozen=True)
 class Running:
+    """`headers`: the credential that a program would bring, where one was made."""
+
     url: str
     pid: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -41,8 +45,11 @@ UNLIMITED = {f"limits__{whose}messages_per_minute": "1000000000" for whose in ("
 
 
 @contextlib.contextmanager
-def frontdesk(folder: Path, **settings: str) -> Iterator[Running]:
-    """A server of its own on a free port; `settings` are those of `docs/configuration.md`, in small letters."""
+def frontdesk(folder: Path, *, key_of: str | None = None, **settings: str) -> Iterator[Running]:
+    """A server of its own on a free port; `settings` are those of `docs/configuration.md`, in small letters.
+
+    `key_of`: the tenant of which there is to be an API key.
+    """
     port = free_port()
     developer = "false" if settings.get("env") == "production" else "true"
     defaults = {"data": str(folder / "data"), "port": str(port), "developer": developer}
@@ -51,7 +58,14 @@ def frontdesk(folder: Path, **settings: str) -> Iterator[Running]:
     log = folder / "frontdesk.log"
     with started([sys.executable, "-m", "frontdesk", "serve"], log, environment=environment) as process:
         wait_until_ready(process, f"http://127.0.0.1:{port}/health/ready", log)
-        yield Running(f"http://127.0.0.1:{port}", process.pid)
+        headers = _bearing(key_of, environment) if key_of is not None else {}
+        yield Running(f"http://127.0.0.1:{port}", process.pid, headers)
+
+
+def _bearing(tenant: str, environment: Mapping[str, str]) -> dict[str, str]:
+    command = [sys.executable, "-m", "frontdesk", "key", "create", "bench", "--scope", "chat", "--tenant", tenant]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    return {"authorization": f"Bearer {made.stdout.strip()}"}
 
 
 @contextlib.contextmanager

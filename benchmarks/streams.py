@@ -42,7 +42,7 @@ def server(name: str, folder: Path, database_url: str, model: Running) -> Iterat
         "gateway__deadline_s": "600",  # answers are longer than people want them
         "turns__deadline_s": "600",
     }
-    with servers.frontdesk(folder, **settings) as at:
+    with servers.frontdesk(folder, key_of="bench", **settings) as at:
         yield at
 
 
@@ -60,7 +60,7 @@ def plan(name: str, streams: int, together_s: float, at: Running, pids: dict[str
     if name == YARDSTICK:
         return Crowd(f"{at.url}/", "{}", "data: [DONE]", **common)
     body = msgspec.json.encode({"user_id": "u-KEY", "message": MESSAGE}).decode()
-    headers = {"accept": "text/event-stream"}
+    headers = {"accept": "text/event-stream"} | dict(at.headers)
     return Crowd(f"{at.url}/api/bench/chat", body, "event: answer", headers=headers, **common)
 
 

@@ -69,7 +69,7 @@ def server(name: str, folder: Path, database: Postgres, database_url: str, model
         "tenants": str(TENANTS if name == OURS else without_examples(folder)),
         "providers__mock__base_url": f"{model.url}/v1",
     }
-    with servers.frontdesk(folder, **settings) as running:
+    with servers.frontdesk(folder, key_of="bench", **settings) as running:
         yield running
 
 
@@ -85,7 +85,7 @@ def plan(name: str, scenario: Scenario, at: Running, database: Postgres, model: 
     }
     if name in (OURS, BARE):
         body = {"user_id": "u-KEY", "session_id": "CONVERSATION", "message": MESSAGE}
-        headers = {"accept": "text/event-stream"} if scenario.streamed else {}
+        headers = dict(at.headers) | ({"accept": "text/event-stream"} if scenario.streamed else {})
         return Plan(f"{at.url}/api/bench/chat", _json(body), headers=headers, first="event: delta", **common)
     path = "/chat/stream" if scenario.streamed else "/chat"
     body = {"conversation_id": "CONVERSATION", "message": MESSAGE}
