@@ -182,6 +182,7 @@ async def test_every_change_stands_in_the_audit_log_with_what_changed(desk: Serv
         found = await tenant_named(database, "clinic")
         assert found is not None
         async with database.scope(found.id) as scope:
-            [entry] = await entries(scope, Filters(target="agent/test_preparation"), None, 10)
+            entry, added = await entries(scope, Filters(target="agent/test_preparation"), None, 10)
+    assert (added.action, added.actor_kind) == ("agent.added", "command")  # at the server's first start
     assert (entry.action, entry.actor_kind) == ("agent.changed", "api_key")
     assert (bytes(entry.before), bytes(entry.after)) == (b'{"max_steps":8}', b'{"max_steps":3}')

@@ -14,10 +14,13 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from frontdesk import audit
 from frontdesk.agents import store as definitions_store
 from frontdesk.agents.models import Definitions
 from frontdesk.apply.files import PROVIDERS, Folder, read_folder
 from frontdesk.apply.plan import Action, Change, Kind, OnProgress, Plan, Progress, compare
+from frontdesk.apply.recording import FILES, record
+from frontdesk.apply.written import values_of
 from frontdesk.core.errors import Conflict, DefinitionError, FieldError
 from frontdesk.core.ids import new_id
 from frontdesk.core.json import loads
@@ -124,7 +127,7 @@ async def _looked_at(wanted: Folder, services: ApplyServices, prune: bool) -> _F
     if found is None:
         return _Found(None, 0, compare(wanted, None, _secrets(wanted, services, {}), {}, {}), (), frozenset())
     async with services.database.scope(found.id) as scope:
-        changes, _ = await _compared(scope, wanted, services)
+        changes, _, _ = await _compared(scope, wanted, services)
         applied = await definitions_store.applied(scope)
     changes, kept = _parted(changes, applied, prune)
     return _Found(found.id, found.version, changes, kept, applied)
@@ -143,7 +146,7 @@ async def _stored(wanted: Folder, services: ApplyServices, on_progress: OnProgre
             if tenant is None:
                 continue  # it was removed since we found it
             _refuse_deleting(tenant)
-            changes, secrets = await _compared(scope, wanted, services)
+            changes, secrets, before = await _compared(scope, wanted, services)
             applied = await definitions_store.applied(scope)
             changes, kept = _parted(changes, applied, prune)
             await store_changes(scope, wanted, changes, secrets, services, on_progress)
@@ -154,6 +157,9 @@ async def _stored(wanted: Folder, services: ApplyServices, on_progress: OnProgre
             elif changes:
                 version = await definitions_store.bump_version(scope)
             definitions = await definitions_store.load_definitions(scope)
+            await record(scope, FILES, changes, {} if found is None else values_of(before), values_of(definitions))
+            if found is None:  # by its id alone: this entry outlives the tenant
+                await audit.append_to_deployment(scope, FILES, "tenant.created", f"tenant/{tenant_id}")
         return _Found(tenant_id, version, changes, kept, applied, definitions)
     raise Conflict(f"The tenant {wanted.slug} is being created and removed by others. Try again.")
 
@@ -185,12 +191,14 @@ def _refuse_deleting(tenant: TenantRow | None) -> None:
         raise Conflict(f"The tenant {tenant.slug} is being deleted. Apply its files again when it is gone.")
 
 
-async def _compared(scope: TenantScope, wanted: Folder, services: ApplyServices) -> tuple[tuple[Change, ...], Secrets]:
-    """The changes, and the secrets that are to be there."""
+async def _compared(
+    scope: TenantScope, wanted: Folder, services: ApplyServices
+) -> tuple[tuple[Change, ...], Secrets, Definitions]:
+    """The changes, the secrets that are to be there, and what is stored."""
     stored = await tenant_secrets.opened(scope, services.cipher)
     values = _secrets(wanted, services, stored)
     definitions, files = await definitions_store.load_definitions(scope), await definitions_store.file_hashes(scope)
-    return compare(wanted, definitions, values, stored, files), values
+    return compare(wanted, definitions, values, stored, files), values, definitions
 
 
 def _secrets(wanted: Folder, services: ApplyServices, stored: Secrets) -> Secrets:

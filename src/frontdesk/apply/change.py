@@ -1,9 +1,8 @@
 """One change of what is stored: the whole set with it is read, checked and stored as a folder would be."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any  # what files hold is untyped until a form has checked it
 from uuid import UUID
 
 from frontdesk import audit
@@ -11,12 +10,12 @@ from frontdesk.agents import store as definitions_store
 from frontdesk.agents.models import Definitions
 from frontdesk.apply.apply import ApplyServices, store_changes
 from frontdesk.apply.files import Folder, definitions_of, read_files
-from frontdesk.apply.plan import Change, Kind, compare
+from frontdesk.apply.plan import compare
 from frontdesk.apply.problems import Problems
+from frontdesk.apply.recording import record
 from frontdesk.apply.sources import HeldFiles, place_at
 from frontdesk.apply.written import Values, values_of
 from frontdesk.core.errors import Conflict, DefinitionError, FieldError, TenantNotFound
-from frontdesk.db import TenantScope
 from frontdesk.tenants import store as tenants_store
 
 # Changes the values, which are its own. Raises what the caller is to read.
@@ -56,36 +55,6 @@ async def change(
         await services.fit(now)
         return now
     raise Conflict("Others are changing the same definitions. Try again.", retry_after=1)
-
-
-async def record(
-    scope: TenantScope, actor: audit.Actor, changes: tuple[Change, ...], before: Values, after: Values
-) -> None:
-    """An entry for each, as the last statements of the transaction: `agent.changed` of `agent/billing`."""
-    for each in changes:
-        old, new = told(before, each.kind, each.name), told(after, each.kind, each.name)
-        if old is not None and new is not None:  # a field that is as it was says nothing of the change
-            old, new = _without_equals(old, new), _without_equals(new, old)
-        await audit.append(scope, actor, f"{each.kind}.{each.action}", f"{each.kind}/{each.name}", old, new)
-
-
-def told(values: Values, kind: Kind, name: str) -> dict[str, Any] | None:
-    """What stands in the files of one definition; None when it isn't there."""
-    match kind:
-        case Kind.TENANT:
-            found = values.get("tenant.yaml")
-        case Kind.ALIAS:
-            found = values.get("llm.yaml", {}).get("aliases", {}).get(name)
-        case Kind.PROMPT:
-            text = values.get(f"prompts/{name}.md")
-            found = None if text is None else {"template": text}
-        case _:
-            found = values.get(f"{kind}s/{name}.yaml")
-    return found
-
-
-def _without_equals(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in one.items() if key not in other or other[key] != value}
 
 
 def _checked(values: Values, secrets: list[str], providers: frozenset[str], code: Path | None) -> Folder:
