@@ -200,7 +200,7 @@ async def test_what_is_not_for_the_world_is_not_there(proxied: Proxied) -> None:
     async with proxied.client() as client:
         for path in ("/metrics", "/health/detailed"):
             assert (await client.get(path, **sni())).status_code == 404
-    assert (await proxied.served.client.get("/metrics")).status_code == 200, "on the machine itself it is"
+    assert (await proxied.served.nobody.get("/metrics")).status_code == 200, "on the machine itself it is"
 
 
 async def test_plain_http_leads_to_https(proxied: Proxied) -> None:
