@@ -17,7 +17,7 @@ from frontdesk.shared.metrics import SharedMetrics
 
 Answer = TypeVar("Answer")
 
-# An answer takes a fraction of a millisecond, our own loop's delays some tens of them more
+# An answer takes a fraction of a millisecond, our own loop's delays some tens more. After this it counts as away.
 ANSWER_S = 1.0
 CONNECT_S = 1.0
 LOOK_EVERY_S = 1.0
