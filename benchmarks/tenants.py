@@ -70,10 +70,9 @@ async def grow(tenants: int, conversations: int, folder: Path, url: str, model: 
     return slugs
 
 
-async def talk(at: Running, slugs: list[str], turns: int, seed: int) -> tuple[list[float], int]:
-    """(seconds of each turn, how many failed)."""
-    chosen = random.Random(seed)
-    left = iter([chosen.choice(slugs) for _ in range(turns)])
+async def talk(at: Running, slugs: list[str]) -> tuple[list[float], int]:
+    """A turn with each. (seconds of each turn, how many failed)."""
+    left = iter(slugs)
     lasted: list[float] = []
     errors = 0
 
@@ -95,15 +94,16 @@ async def talk(at: Running, slugs: list[str], turns: int, seed: int) -> tuple[li
 async def measured(
     folder: Path, url: str, model: Running, database: Postgres, slugs: list[str], turns: int, seed: int
 ) -> Round:
-    """One start, each tenant's first turn (where there are enough turns), and the turns that count."""
+    """One start, each tenant's first turn and as many again, and the turns that count."""
     with ExitStack() as stack:
         began = time.perf_counter()
         at = stack.enter_context(server(folder, url, model))
         start_s = time.perf_counter() - began
         start_mib = private_mib(at.pid)
-        _, failed = await talk(at, slugs, max(turns, 2 * len(slugs)), seed)
+        chosen = random.Random(seed)
+        _, failed = await talk(at, [*slugs, *(chosen.choice(slugs) for _ in range(turns))])
         before, postgres_before = cpu_seconds(at.pid), cpu_seconds(database.pid)
-        lasted, errors = await talk(at, slugs, turns, seed + 1)
+        lasted, errors = await talk(at, [chosen.choice(slugs) for _ in range(turns)])
         cpu, postgres_cpu = cpu_seconds(at.pid) - before, cpu_seconds(database.pid) - postgres_before
         warm_mib = private_mib(at.pid)
         scrape_s = await asyncio.to_thread(_scrape, f"{at.url}/metrics")
@@ -164,11 +164,12 @@ async def main() -> None:
 
 def report(results: dict[str, Any]) -> str:
     tenants, conversations = results["tenants"], results["conversations"]
+    turns, repeat = results["turns"], results["repeat"]
     text = (
         f"{tenants:,} tenants with {conversations:,} conversations each, against one tenant with "
         f"{tenants * conversations:,}: the same turn (three calls to a model that answers at once), {AT_ONCE} at a "
-        f"time, each of a tenant taken at random; medians of {results['repeat']} rounds of "
-        f"{results['turns']} turns after as many that warm up, each with a start of its own. Aim: no ratio above 1.1."
+        f"time, each of a tenant taken at random; medians of {repeat} rounds of {turns} turns after one of each tenant "
+        f"and as many that warm up, each with a start of its own. Aim: no ratio above 1.1."
     )
     head = ["", "start s", "memory at start MiB", "warm MiB", "CPU ms", "PG CPU ms", "p50 ms", "scrape ms", "errors"]
     lines: list[list[object]] = []

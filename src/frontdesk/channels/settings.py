@@ -15,7 +15,7 @@ from frontdesk.identity.permissions import Permission
 
 # What reaches beyond the tenant (its name in paths, private addresses), what holds no value here (secrets), and what
 # documents would have to be read again for: only `frontdesk apply` changes it.
-OPERATORS = frozenset({"slug", "secrets", "http_allow", "chunk_tokens", "chunk_overlap"})
+OPERATORS = frozenset({"slug", "secrets", "region", "permitted", "http_allow", "chunk_tokens", "chunk_overlap"})
 
 _EXAMPLE = {"greeting": "Hello! How can we help?", "languages": ["en", "es"]}
 
