@@ -7,10 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.command import run
 from tests.identities import api_key, database_of
 from tests.served import Served
 
-from frontdesk.identity.permissions import SCOPES, Permission
+from frontdesk.core.ids import new_id
+from frontdesk.identity.permissions import SCOPES, Permission, Role
 
 # What a schema can't say, and so may be refused: a context nested too deep or with a NUL character somewhere, a session
 # that was cleared, a cursor that is not ours. Everything else that the schema allows must be accepted.
@@ -49,16 +51,32 @@ class Found:
     broken: list[str]
 
 
-async def check_contract(served: Served, folder: Path, *amount: str, headers: tuple[str, ...] = ()) -> Found:
-    """`amount`: how much, in the words of `st run`. It may make no keys: it would revoke its own."""
-    async with database_of(served.data, {}) as database:
-        key = await api_key(database, "clinic", *(SCOPES - {Permission.KEYS_WRITE}))
+async def signed_in(served: Served, role: Role) -> str:
+    """The token of somebody new with the role: invited by command, and come by the link."""
+    email = f"{role}-{new_id().hex}@example.org"
+    printed = await asyncio.to_thread(
+        run, "staff", "invite", email, "--role", role.value, "--data", str(served.data), "--tenant", "clinic"
+    )
+    body = {"token": printed.stdout.strip().partition("#token=")[2], "name": "Sam", "password": "as long as it takes"}
+    accepted = await served.nobody.post("/api/auth/accept", json=body)
+    assert accepted.status_code == 200, f"{accepted.text} {printed.stdout} {printed.stderr}"
+    return str(accepted.json()["access_token"])
+
+
+async def check_contract(
+    served: Served, folder: Path, *amount: str, headers: tuple[str, ...] = (), credential: str | None = None
+) -> Found:
+    """`amount`: how much, in the words of `st run`. `credential`: who calls; left out, a key of everything but keys,
+    as it would revoke its own."""
+    if credential is None:
+        async with database_of(served.data, {}) as database:
+            credential = await api_key(database, "clinic", *(SCOPES - {Permission.KEYS_WRITE}))
     answer = await served.chat("What are your visiting hours?", user="0")
     explained = await served.client.get(f"/api/clinic/messages/{answer['message_id']}/explanation")
     assert explained.status_code == 200
     config = folder / "schemathesis.toml"
     config.write_text(_config(answer))
-    arguments = [word for header in (f"Authorization: Bearer {key}", *headers) for word in ("--header", header)]
+    arguments = [word for header in (f"Authorization: Bearer {credential}", *headers) for word in ("--header", header)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
         f"{served.url}/openapi.json", *amount, *arguments, *LEFT_OUT, "--continue-on-failure", "--warnings", "off",

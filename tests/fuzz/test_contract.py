@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.fuzz.contract import check_contract
+from tests.fuzz.contract import check_contract, signed_in
 from tests.served import Served, serving
+
+from frontdesk.identity.permissions import Role
+from frontdesk.identity.staff import STAFF_ROLES
 
 pytestmark = pytest.mark.xdist_group("fuzz")
 
@@ -32,6 +35,22 @@ async def test_every_route_answers_as_documented(own_server: Served, tmp_path: P
 async def test_streams_answer_as_documented(own_server: Served, tmp_path: Path) -> None:
     only = ("--include-path-regex", "(chat|stream)$", "--phases", "coverage,fuzzing")
     found = await check_contract(own_server, tmp_path, *AMOUNT, *only, headers=("Accept: text/event-stream",))
+    assert found.passed, found.report
+    assert found.cases > 50
+    assert found.broken == []
+
+
+@pytest.mark.parametrize("role", STAFF_ROLES)
+async def test_every_role_is_answered_as_documented(own_server: Served, tmp_path: Path, role: Role) -> None:
+    """With a real sign-in of each. What it may not is refused as documented."""
+    token = await signed_in(own_server, role)
+    few = ("--seed", "1", "--max-examples", "2", "--phases", "examples,fuzzing", "--mode", "positive")
+    checks = (
+        "--checks",
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+    )
+    others = ("--exclude-path-regex", "^/api/auth/(sessions|password|second)|^/api/admin/(staff|keys)/")
+    found = await check_contract(own_server, tmp_path, *few, *checks, *others, credential=token)
     assert found.passed, found.report
     assert found.cases > 50
     assert found.broken == []
