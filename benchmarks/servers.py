@@ -51,8 +51,7 @@ def frontdesk(folder: Path, *, key_of: str | None = None, **settings: str) -> It
     `key_of`: the tenant of which there is to be an API key.
     """
     port = free_port()
-    developer = "false" if settings.get("env") == "production" else "true"
-    defaults = {"data": str(folder / "data"), "port": str(port), "developer": developer}
+    defaults = {"data": str(folder / "data"), "port": str(port)}
     settings = defaults | UNLIMITED | settings
     environment = clean_environment(**{f"FRONTDESK_{name.upper()}": value for name, value in settings.items()})
     log = folder / "frontdesk.log"
