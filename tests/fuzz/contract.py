@@ -14,8 +14,9 @@ from tests.served import Served
 from frontdesk.core.ids import new_id
 from frontdesk.identity.permissions import SCOPES, Permission, Role
 
-# What a schema can't say, and so may be refused: a context nested too deep or with a NUL character somewhere, a session
-# that was cleared, a cursor that is not ours. Everything else that the schema allows must be accepted.
+# Who may not is refused; and so may be what a schema can't say: a context nested too deep or with a NUL character
+# somewhere, a session that was cleared, a cursor that is not ours; of definitions that they fit together, and whose
+# ETag is sent. Everything else that the schema allows must be accepted.
 REFUSALS = """
 [[operations]]
 include-path-regex = "^/api/admin/keys"
@@ -23,18 +24,22 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "403", "404", "422"]
 
 [[operations]]
 include-method = "POST"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "410", "422"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "410", "422", "429"]
 
 [[operations]]
 include-method = "GET"
 include-path-regex = "sessions$"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "429"]
+
+[[operations]]
+include-path-regex = "^/api/auth/sessions"
+checks.allow_header_conformance.enabled = false  # they fit /api/{tenant}/sessions as well, of a tenant that can't be
 
 [[operations]]
 include-method = ["PUT", "PATCH", "DELETE"]
 include-path-regex = "^/api/admin/"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "412", "422", "428"]
-checks.negative_data_rejection.expected-statuses = ["400", "404", "409", "412", "413", "415", "422", "428"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "412", "422", "428", "401", "403", "429"]
+checks.negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "409", "412", "415", "422", "428"]
 """
 # A session that one family of routes made is erased by the other (`/session/…`), which this check takes for a loss.
 LEFT_OUT = ("--exclude-checks", "ensure_resource_availability")
