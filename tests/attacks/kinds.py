@@ -198,12 +198,29 @@ def other_tenants_credential(cast: Cast, operation: Operation) -> Iterator[Attem
             yield refused(operation, request.having(tenant=str(cast.victim.id)), 404, "TENANT_NOT_FOUND", note="by id")
 
 
+def operator_of_another_tenant(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Who suspends and deletes tenants sees nothing inside them."""
+    if isinstance(operation.needed, Named | Default):
+        request = cast.asked(operation, cast.victim).saying(cast.attacker.credential("operator"))
+        yield refused(operation, request, 404, "TENANT_NOT_FOUND")
+
+
+def attackers(cast: Cast, operation: Operation) -> dict[str, str]:
+    """The best that a tenant has to give by itself: no owner makes an operator."""
+    return cast.attacker.credential("role owner") if operation.is_operators else cast.attacker.may(operation)
+
+
+def unless_operators(operation: Operation, statuses: set[int]) -> frozenset[int]:
+    """What is operators' is refused to everybody else before anything is looked at."""
+    return frozenset({403} if operation.is_operators else statuses)
+
+
 def others_ids_in_path(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """In one's own tenant, with one's own credential."""
     if not isinstance(operation.needed, Named | Own) or not operation.ids:
         return
     theirs = cast.victim.values_for(operation)
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
+    own = cast.asked(operation, cast.attacker).saying(attackers(cast, operation))
     for place in operation.ids:
         if theirs[place] == own.values[place]:
             continue  # a name that both have: the attacker's own thing
@@ -211,30 +228,30 @@ def others_ids_in_path(cast: Cast, operation: Operation) -> Iterator[Attempt]:
         # Deleting what isn't there is no failure; a name that is only the victim's is free for the attacker.
         made = {200, 201, 412, 422, 428} if not is_id(theirs[place]) and not operation.is_read else set()
         deleted = {204} if operation.method == "DELETE" else set()
-        yield Attempt(operation, request, frozenset({404} | made | deleted), note=f"{{{place}}}")
+        yield Attempt(operation, request, unless_operators(operation, {404} | made | deleted), note=f"{{{place}}}")
 
 
 def others_ids_in_query(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     if not isinstance(operation.needed, Named | Own):
         return
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
+    own = cast.asked(operation, cast.attacker).saying(attackers(cast, operation))
     names = [each["name"] for each in operation.schema.get("parameters", ()) if each["in"] == "query"]
     for name in names:
         for value in {*cast.victim.values.values(), str(cast.victim.id), cast.victim.canary}:
             request = replace(own, query={**own.query, name: value})
-            yield Attempt(operation, request, frozenset({200, 204, 404, 409, 422}), note=f"?{name}=")
+            yield Attempt(operation, request, unless_operators(operation, {200, 204, 404, 409, 422}), note=f"?{name}=")
 
 
 def others_ids_in_body(cast: Cast, operation: Operation) -> Iterator[Attempt]:
     """Each field that the body has or may have; and fields that it has not, which must not be taken as known."""
     if not isinstance(operation.needed, Named | Own):
         return
-    own = cast.asked(operation, cast.attacker).saying(cast.attacker.may(operation))
+    own = cast.asked(operation, cast.attacker).saying(attackers(cast, operation))
     if own.json is None:
         return
     content = operation.schema["requestBody"]["content"]["application/json"]
     known = content.get("schema", {}).get("properties", {})
-    refusals = frozenset({200, 201, 202, 204, 400, 403, 404, 409, 412, 422, 428})
+    refusals = unless_operators(operation, {200, 201, 202, 204, 400, 403, 404, 409, 412, 422, 428})
     for name in sorted({*known, *own.json}):
         for value in {cast.victim.values.get(name, ""), str(cast.victim.id), cast.victim.slug} - {""}:
             yield Attempt(operation, replace(own, json={**own.json, name: value}), refusals, note=f"{name}: …")
@@ -333,6 +350,7 @@ KINDS: dict[str, Kind] = {
     "sign-in that has ended": ended_sign_in,
     "visitor of another conversation": visitor_of_another_conversation,
     "other tenant's credential": other_tenants_credential,
+    "operator of another tenant": operator_of_another_tenant,
     "other tenant's ids in the path": others_ids_in_path,
     "other tenant's ids in the query": others_ids_in_query,
     "other tenant's ids in the body": others_ids_in_body,

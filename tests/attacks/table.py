@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from frontdesk.channels.access import Named, Needed
 from frontdesk.channels.declared import declared
+from frontdesk.identity.permissions import OPERATOR
 
 _PLACE = re.compile(r"\{(\w+)(?::path)?\}")
 
@@ -49,6 +50,11 @@ class Operation:
     @property
     def is_read(self) -> bool:
         return self.method in ("GET", "HEAD")
+
+    @property
+    def is_operators(self) -> bool:
+        """It is about tenants, from outside of them."""
+        return self.needed is not None and self.needed.permission in OPERATOR
 
     def collection(self, place: str) -> str:
         """The path before a place: `/api/admin/keys` of `{key_id}` in `/api/admin/keys/{key_id}`."""

@@ -24,9 +24,11 @@ ANSWERED_OTHERWISE = {
 }
 
 
-def turn(operation: Operation) -> tuple[bool, bool, int, str]:
-    """Reads first; of what is removed, what is inside comes before what it is in; one's own sign-in at the end."""
-    return operation.path.startswith("/api/auth"), operation.method == "DELETE", -len(operation.path), operation.name
+def turn(operation: Operation) -> tuple[bool, bool, bool, int, str]:
+    """Reads first; of what is removed, what is inside comes before what it is in; then one's own sign-in, and
+    at the end the tenant, by an operator."""
+    is_own = operation.path.startswith("/api/auth")
+    return operation.is_operators, is_own, operation.method == "DELETE", -len(operation.path), operation.name
 
 
 async def test_who_may_is_not_refused(stage: Stage) -> None:
@@ -38,7 +40,9 @@ async def test_who_may_is_not_refused(stage: Stage) -> None:
             if isinstance(operation.needed, Default) and operation.method == "DELETE":
                 continue  # what it removes is the victim's
             world = stage.cast.victim if isinstance(operation.needed, Default) else stage.control
-            request = valid(operation, world.values_for(operation), {}).saying(world.credential("role owner"))
+            # Nobody changes the state of the tenant that he belongs to.
+            may = stage.cast.victim.may(operation) if operation.is_operators else world.credential("role owner")
+            request = valid(operation, world.values_for(operation), {}).saying(may)
             response = await sent(client, request)
             if response.is_error:
                 refused.append(f"{operation.name}: {response.status_code} {response.text[:200]}")

@@ -15,7 +15,7 @@ from joserfc import jws
 from frontdesk.audit import Actor
 from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
 from frontdesk.identity.staff import STAFF_ROLES
-from frontdesk.identity.staffing import By
+from frontdesk.identity.staffing import By, Changes
 from frontdesk.server.serve import people_of
 from frontdesk.server.services import Services
 from tests.attacks.table import Operation, Uncovered
@@ -47,8 +47,10 @@ class World:
         return {"authorization": f"Bearer {self.keys[name]}"}
 
     def may(self, operation: Operation) -> dict[str, str]:
-        """Of one who may: an API key, or for what belongs to a person a sign-in."""
+        """Of one who may: an API key, or for what belongs to a person a sign-in; an operator's for what is theirs."""
         needed = operation.needed
+        if operation.is_operators:
+            return self.credential("operator")
         return self.credential("all" if needed is None or needed.permission in SCOPES else "role owner")
 
     def values_for(self, operation: Operation) -> dict[str, str]:
@@ -106,21 +108,25 @@ class Grounds:
         await self.owner.execute(query, keys["expired"][0])
 
     async def _staff(self, world: World) -> None:
-        """Invited and signed in as people are: one of each role, and one whose sign-in was ended by an admin."""
+        """Invited and signed in as people are: one of each role, an operator who may little else, and one whose sign-in
+        was ended by an admin."""
         staffing = people_of(self.services, "http://localhost").staffing
         async with self.client() as client:
-            for name in (*STAFF_ROLES, "signed out"):
-                role = Role.OWNER if name == "signed out" else Role(name)
+            others = {"operator": Role.VIEWER, "signed out": Role.OWNER}
+            for name, role in ({role: role for role in STAFF_ROLES} | others).items():
                 email = f"{name.replace(' ', '')}@{world.canary}.example"
                 # The first owner is made by a command: nobody is there yet who could invite one.
                 invited = await staffing.invite(world.id, world.slug, By(None, TEST), email, world.canary, role)
+                if name == "operator":
+                    change = Changes(is_operator=True)
+                    await staffing.change(world.id, By(None, TEST), invited.staff.id, None, change)
                 accepted = {
                     "token": invited.link.partition("#token=")[2],
                     "name": f"{name} of {world.canary}",
                     "password": f"a long enough passphrase of {world.canary}",
                 }
                 tokens = await told(client.post("/api/auth/accept", json=accepted))
-                world.keys[name if name == "signed out" else f"role {name}"] = tokens["access_token"]
+                world.keys[name if name in others else f"role {name}"] = tokens["access_token"]
                 if name == "signed out":
                     path = f"/api/admin/staff/{invited.staff.id}/sessions"
                     ended = await client.delete(path, headers=world.credential("role owner"))
@@ -156,6 +162,7 @@ class Grounds:
                 "message_id": answer["message_id"],
                 "passage_id": answer["citations"][0]["passage_id"],
                 "user_id": said["user_id"],
+                "tenant_id": str(world.id),
             }
             verdict = {"user_id": said["user_id"], "verdict": "right"}
             await told(client.put(f"/api/{world.slug}/messages/{answer['message_id']}/feedback", json=verdict))

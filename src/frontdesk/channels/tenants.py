@@ -1,0 +1,132 @@
+"""Tenants over HTTP, for operators: listed, suspended, resumed, deleted. Nothing inside a tenant is shown."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
+
+from frontdesk.channels.access import Access, Caller
+from frontdesk.channels.addresses import client_address
+from frontdesk.channels.bodies import read_form
+from frontdesk.channels.definitions import IfMatch
+from frontdesk.channels.http import UNREADABLE, Limit
+from frontdesk.channels.openapi import answers, failures
+from frontdesk.core.clock import iso
+from frontdesk.core.errors import Conflict, PreconditionFailed, PreconditionRequired, TenantNotFound
+from frontdesk.core.json import dumps
+from frontdesk.db import Database
+from frontdesk.identity.permissions import Permission
+from frontdesk.tenants import life, store
+from frontdesk.tenants.store import TenantName, TenantRow
+
+
+class StateIn(BaseModel, extra="forbid"):
+    """The state that a tenant is to have."""
+
+    state: Literal["active", "suspended"]
+
+
+class TenantOut(msgspec.Struct, frozen=True):
+    """A tenant as operators see it."""
+
+    id: UUID
+    slug: str
+    name: str
+    state: str
+    created_at: str
+
+    @classmethod
+    def of(cls, tenant: TenantName | TenantRow) -> "TenantOut":
+        return cls(tenant.id, tenant.slug, tenant.name, tenant.state, iso(tenant.created_at))
+
+
+class TenantPage(msgspec.Struct, frozen=True):
+    """By slug; `next_cursor` is null on the last page."""
+
+    items: list[TenantOut]
+    next_cursor: str | None
+
+
+FORMS = (TenantOut, TenantPage)
+
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": StateIn.model_json_schema()}}}}
+_CHANGED = failures(TenantNotFound, Conflict, PreconditionFailed, PreconditionRequired)
+_LISTED = answers(200, TenantPage, "The tenants")
+_FOUND = answers(200, TenantOut, "The tenant") | failures(TenantNotFound)
+_STATE = answers(200, TenantOut, "The tenant as it is now") | failures(*UNREADABLE) | _CHANGED
+_DELETED = answers(202, TenantOut, "Its deletion has begun") | _CHANGED
+
+
+def build_router(db: Database, access: Access) -> APIRouter:
+    router = APIRouter(prefix="/api/admin/tenants", tags=["admin"])
+    manages = Depends(access.own(Permission.TENANTS_MANAGE))
+
+    @router.get("", responses=_LISTED)
+    async def list_tenants(
+        caller: Annotated[Caller, manages],
+        limit: Limit = 50,
+        cursor: Annotated[str, Query(max_length=100, pattern="^[a-z0-9-]*$")] = "",
+    ) -> Response:
+        """Every tenant of the deployment, by slug."""
+        found = await store.tenants_listed(db, cursor, limit + 1)
+        next_cursor = found[limit - 1].slug if len(found) > limit else None
+        page = TenantPage([TenantOut.of(each) for each in found[:limit]], next_cursor)
+        return Response(dumps(page), media_type="application/json")
+
+    @router.get("/{tenant_id}", responses=_FOUND)
+    async def get_tenant(caller: Annotated[Caller, manages], tenant_id: UUID) -> Response:
+        """One tenant, with its ETag."""
+        return _tagged(await _found(tenant_id))
+
+    @router.put("/{tenant_id}/state", responses=_STATE, openapi_extra=_BODY)
+    async def put_state(
+        caller: Annotated[Caller, manages], tenant_id: UUID, request: Request, if_match: IfMatch = None
+    ) -> Response:
+        """Suspend a tenant, or resume it. Needs `If-Match`."""
+        wanted = await read_form(request, StateIn)
+        _refuse_own(caller, tenant_id)
+        _refuse_stale(await _found(tenant_id), if_match)
+        change = life.suspend if wanted.state == "suspended" else life.resume
+        return _tagged(await change(db, tenant_id, caller.principal.actor(client_address(request))))
+
+    @router.delete("/{tenant_id}", status_code=202, responses=_DELETED)
+    async def delete_tenant(
+        caller: Annotated[Caller, manages], tenant_id: UUID, request: Request, if_match: IfMatch = None
+    ) -> Response:
+        """Begin to delete everything of a tenant, which nothing can stop then. Needs `If-Match`."""
+        _refuse_own(caller, tenant_id)
+        _refuse_stale(await _found(tenant_id), if_match)
+        return _tagged(await life.delete(db, tenant_id, caller.principal.actor(client_address(request))), 202)
+
+    async def _found(tenant_id: UUID) -> TenantRow:
+        tenant = await store.tenant_named(db, str(tenant_id))
+        if tenant is None:
+            raise TenantNotFound("There is no such tenant.")
+        return tenant
+
+    return router
+
+
+def _refuse_own(caller: Caller, tenant_id: UUID) -> None:
+    """Who shuts himself out could not let himself in again."""
+    if caller.tenant.id == tenant_id:
+        raise Conflict(
+            "This is the tenant that you belong to: only `frontdesk tenant` on the server changes its state."
+        )
+
+
+def _etag(tenant: TenantRow) -> str:
+    return f'"{tenant.version}"'
+
+
+def _refuse_stale(tenant: TenantRow, if_match: str | None) -> None:
+    if if_match is None:
+        raise PreconditionRequired("Send If-Match with the ETag of the tenant that you have read.")
+    if if_match.strip() not in ("*", _etag(tenant)):
+        raise PreconditionFailed("The tenant has changed since you read it. Read it again.")
+
+
+def _tagged(tenant: TenantRow, status: int = 200) -> Response:
+    return Response(dumps(TenantOut.of(tenant)), status, {"etag": _etag(tenant)}, media_type="application/json")
