@@ -243,7 +243,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         prompts.build_router(nothing, nothing, access),
         documents.build_router(nothing, nothing, access),
         tenant_settings.build_router(nothing, access),
-        tenants.build_router(nothing, access),
+        tenants.build_router(nothing, nothing, nothing, access),
         usage.build_router(nothing, nothing, access),
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]

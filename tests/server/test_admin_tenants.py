@@ -1,16 +1,73 @@
-"""Operators' routes: tenants are listed, suspended, resumed and deleted, by who has read what he changes."""
+"""Operators' routes: tenants are made and listed; suspended, resumed and deleted by who has read what he changes."""
 
 import asyncio
 import tempfile
 from pathlib import Path
 
 from tests.apply.tenant_folder import write_folder
+from tests.command import run
 from tests.conftest import HANG_S
 from tests.served import serving
 
 from frontdesk.core.ids import new_id
 
 PATH = "/api/admin/tenants"
+
+
+NEW = {"slug": "acme", "name": "Acme", "languages": ["es"], "owner": "Ann@acme.example"}
+
+
+async def test_a_tenant_is_made_once_and_its_owner_makes_it_answer() -> None:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-admin-") as folder:
+        async with serving(Path(folder) / "data", {"FRONTDESK_DEVELOPER": "true"}) as served:
+            client = served.client
+            client.headers.pop("authorization", None)
+            key = {"idempotency-key": "one"}
+            made = (await client.post(PATH, json=NEW, headers=key)).json()
+            tenant, owner = made["tenant"], made["owner"]
+            assert (tenant["slug"], tenant["state"], owner["staff"]["role"]) == ("acme", "active", "owner")
+            again = await client.post(PATH, json=NEW, headers=key)
+            assert again.status_code == 201
+            assert again.json()["tenant"] == tenant
+            for other in ({"slug": "other"}, {"name": "Other"}, {"owner": "ben@acme.example"}):
+                refused = await client.post(PATH, json=NEW | other, headers=key)
+                assert (refused.status_code, refused.json()["error_code"]) == (409, "IDEMPOTENCY_CONFLICT"), other
+            taken = await client.post(PATH, json=NEW)
+            assert (taken.status_code, taken.json()["error_code"]) == (409, "CONFLICT")
+            for wrong in ({"slug": "admin"}, {"slug": "A b"}, {"owner": "nobody"}, {"languages": []}, {"more": 1}):
+                assert (await client.post(PATH, json=NEW | {"slug": "new"} | wrong)).status_code == 422, wrong
+            assert (await client.get("/api/new/page")).status_code == 404
+
+            accepted = {"name": "Ann", "password": "a long enough passphrase"}
+            stale, link = ({"token": each["link"].partition("#token=")[2]} for each in (owner, again.json()["owner"]))
+            assert (await client.post("/api/auth/accept", json=accepted | stale)).is_error
+            tokens = (await client.post("/api/auth/accept", json=accepted | link)).json()
+            ann = {"authorization": f"Bearer {tokens['access_token']}"}
+            third = (await client.post(PATH, json=NEW, headers=key)).json()
+            assert (third["owner"]["staff"]["state"], third["owner"]["link"]) == ("active", None)
+            assert (await client.get(PATH, headers=ann)).status_code == 403
+            text = "# Hours\n\nThe Acme desk is open from nine until noon on Mondays.\n"
+            document = {"content-type": "text/markdown"} | ann
+            stored = await client.put("/api/admin/documents/hours.md", content=text, headers=document)
+            assert stored.status_code < 300, stored.text
+            said = {"user_id": "eve", "message": "When is the Acme desk open on Mondays?"}
+            answer = (await client.post("/api/acme/chat", json=said, headers=ann)).json()
+            assert "nine until noon" in answer["text"]
+            settings = (await client.get("/api/admin/settings", headers=ann)).json()["settings"]
+            assert (settings["languages"], settings["emergency"]["texts"]["en"][:4]) == (["es"], "If t")
+            log = (await client.get("/api/admin/audit", headers=ann, params={"limit": 200})).json()["items"]
+            actions = [entry["action"] for entry in log]
+            assert {"tenant.added", "agent.added", "staff.invited"} <= set(actions)
+
+            command = ("tenant", "create", "globex", "--name", "Globex", "--data", str(served.data))
+            done = await asyncio.to_thread(run, *command, "--owner", "ben@globex.example")
+            assert done.returncode == 0, done.stderr
+            token = {"token": done.stdout.strip().partition("#token=")[2]}
+            assert (await client.post("/api/auth/accept", json=accepted | token)).status_code == 200
+            taken = await asyncio.to_thread(run, *command)
+            assert (taken.returncode, "globex already" in taken.stderr) == (1, True), taken.stderr
+            bad = await asyncio.to_thread(run, "tenant", "create", "A b", "--name", "x", "--data", str(served.data))
+            assert (bad.returncode, "tenant.yaml: slug" in bad.stderr) == (1, True), bad.stderr
 
 
 async def test_an_operator_suspends_resumes_and_deletes_a_tenant_that_he_has_read() -> None:

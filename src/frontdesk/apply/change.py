@@ -38,7 +38,7 @@ async def change(
             secrets = list(await tenants_store.secrets(scope))
         before, after = values_of(stored), values_of(stored)
         edit(after)
-        wanted = await asyncio.to_thread(_checked, after, secrets, services.providers, code)
+        wanted = await asyncio.to_thread(read_values, after, secrets, services.providers, code)
         changes = compare(wanted, stored, {}, {})
         if not changes:
             return stored
@@ -57,7 +57,7 @@ async def change(
     raise Conflict("Others are changing the same definitions. Try again.", retry_after=1)
 
 
-def _checked(values: Values, secrets: list[str], providers: frozenset[str], code: Path | None) -> Folder:
+def read_values(values: Values, secrets: list[str], providers: frozenset[str], code: Path | None) -> Folder:
     """Raises DefinitionError, each problem with its file and the path in it."""
     # Tools may name the secrets that are stored. Which variables they came from is not asked: none is changed.
     named = {name: {"env": "STORED"} for name in secrets}

@@ -81,6 +81,12 @@ def _not_reserved(slug: str) -> str:
     return slug
 
 
+Slug = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$", json_schema_extra={"not": {"enum": sorted(_RESERVED)}}),
+    AfterValidator(_not_reserved),
+]
+
 # In clear text on this machine alone, as for tests.
 _ISSUER = r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+$"
 
@@ -125,7 +131,7 @@ class LimitsForm(Form):
 class TenantForm(Form):
     """`tenant.yaml`"""
 
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$"), AfterValidator(_not_reserved)]
+    slug: Slug
     name: Line
     languages: Annotated[list[Language], Field(min_length=1, max_length=20)] = ["en"]
     time_zone: Line = "UTC"

@@ -116,14 +116,14 @@ async def read_chat(request: Request) -> Incoming:
         is_new=body.session_id is None,
         channel=body.channel,
         context=body.context,
-        idempotency_key=_key(request),
+        idempotency_key=idempotency_key(request),
     )
 
 
 async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn, bool]:
     """The session's id, the rest, and whether the id is that of an Idempotency-Key. Raises as `read_chat`."""
     body = await read_form(request, SessionIn)
-    key = _key(request)
+    key = idempotency_key(request)
     if body.session_id is None and key is not None:
         return uuid5(tenant_id, key), body, True
     return body.session_id or new_id(), body, False
@@ -167,7 +167,7 @@ async def _read_json(request: Request, most: int) -> dict[str, Any]:
     return fields
 
 
-def _key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= MAX_KEY:
         message = f"must have 1 to {MAX_KEY} characters"

@@ -72,15 +72,14 @@ _STREAM_HEADERS: Mapping[str, str] = {
     "x-accel-buffering": "no",
 }
 _KEY_USED = "The Idempotency-Key was used with another body."
+KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+}
 _CHAT_BODY, _SESSION_BODY = (
     {
-        "parameters": [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
-            }
-        ],
+        "parameters": [KEY_PARAMETER],
         "requestBody": {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}},
     }
     for form in (ChatIn, SessionIn)

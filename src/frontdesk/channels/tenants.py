@@ -1,25 +1,51 @@
-"""Tenants over HTTP, for operators: listed, suspended, resumed, deleted. Nothing inside a tenant is shown."""
+"""Tenants over HTTP, for operators: listed, made, suspended, resumed, deleted. Nothing inside a tenant is shown."""
 
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid5
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field, StrictStr
 
+from frontdesk.apply import ApplyServices
+from frontdesk.apply.forms import Language, Slug
+from frontdesk.apply.new_tenants import Made, NewTenant, make_tenant
 from frontdesk.channels.access import Access, Caller
 from frontdesk.channels.addresses import client_address
-from frontdesk.channels.bodies import read_form
+from frontdesk.channels.bodies import READABLE, idempotency_key, read_form, readable
 from frontdesk.channels.definitions import IfMatch
-from frontdesk.channels.http import UNREADABLE, Limit
+from frontdesk.channels.http import KEY_PARAMETER, UNREADABLE, Limit
 from frontdesk.channels.openapi import answers, failures
+from frontdesk.channels.staff_forms import Email, InvitedOut, StaffOut
 from frontdesk.core.clock import iso
-from frontdesk.core.errors import Conflict, PreconditionFailed, PreconditionRequired, TenantNotFound
+from frontdesk.core.errors import (
+    Conflict,
+    DefinitionError,
+    IdempotencyConflict,
+    PreconditionFailed,
+    PreconditionRequired,
+    TenantNotFound,
+)
+from frontdesk.core.ids import new_id
 from frontdesk.core.json import dumps
 from frontdesk.db import Database
 from frontdesk.identity.permissions import Permission
+from frontdesk.identity.staffing import Staffing
 from frontdesk.tenants import life, store
 from frontdesk.tenants.store import TenantName, TenantRow
+
+
+class TenantIn(BaseModel, extra="forbid"):
+    """A tenant to be made. Whoever owns it says the rest."""
+
+    slug: Annotated[Slug, Field(strict=True, examples=["acme"])]
+    name: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=500, examples=["Acme"], json_schema_extra={"pattern": READABLE}),
+        AfterValidator(readable),
+    ]
+    languages: Annotated[list[Language], Field(min_length=1, max_length=20)] = ["en"]
+    owner: Annotated[Email, Field(description="who is invited as its first owner")]
 
 
 class StateIn(BaseModel, extra="forbid"):
@@ -49,8 +75,25 @@ class TenantPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-FORMS = (TenantOut, TenantPage)
+class MadeOut(msgspec.Struct, frozen=True):
+    """The tenant, and whom it was given to."""
 
+    tenant: TenantOut
+    owner: InvitedOut
+
+    @classmethod
+    def of(cls, made: Made) -> "MadeOut":
+        assert made.owner is not None, "the form has an owner"
+        return cls(TenantOut.of(made.tenant), InvitedOut(StaffOut.of(made.owner.staff), made.owner.link))
+
+
+FORMS = (TenantOut, TenantPage, MadeOut)
+
+_NEW: dict[str, Any] = {
+    "parameters": [KEY_PARAMETER],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": TenantIn.model_json_schema()}}},
+}
+_MADE = answers(201, MadeOut, "It is made") | failures(*UNREADABLE, DefinitionError, Conflict, IdempotencyConflict)
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": StateIn.model_json_schema()}}}}
 _CHANGED = failures(TenantNotFound, Conflict, PreconditionFailed, PreconditionRequired)
 _LISTED = answers(200, TenantPage, "The tenants")
@@ -59,7 +102,7 @@ _STATE = answers(200, TenantOut, "The tenant as it is now") | failures(*UNREADAB
 _DELETED = answers(202, TenantOut, "Its deletion has begun") | _CHANGED
 
 
-def build_router(db: Database, access: Access) -> APIRouter:
+def build_router(db: Database, applying: ApplyServices, staffing: Staffing, access: Access) -> APIRouter:
     router = APIRouter(prefix="/api/admin/tenants", tags=["admin"])
     manages = Depends(access.own(Permission.TENANTS_MANAGE))
 
@@ -74,6 +117,17 @@ def build_router(db: Database, access: Access) -> APIRouter:
         next_cursor = found[limit - 1].slug if len(found) > limit else None
         page = TenantPage([TenantOut.of(each) for each in found[:limit]], next_cursor)
         return Response(dumps(page), media_type="application/json")
+
+    @router.post("", status_code=201, responses=_MADE, openapi_extra=_NEW)
+    async def create_tenant(caller: Annotated[Caller, manages], request: Request) -> Response:
+        """Make a tenant that answers from its documents, and invite its first owner."""
+        said = await read_form(request, TenantIn)
+        key, who = idempotency_key(request), caller.principal
+        tenant_id = new_id() if key is None else uuid5(who.tenant_id, f"{who.kind} {who.id} {key}")
+        new = NewTenant(said.slug, said.name, {"languages": said.languages}, said.owner)
+        made = await make_tenant(new, tenant_id, who.actor(client_address(request)), applying, staffing)
+        headers = {"etag": _etag(made.tenant), "cache-control": "no-store"}
+        return Response(dumps(MadeOut.of(made)), 201, headers, media_type="application/json")
 
     @router.get("/{tenant_id}", responses=_FOUND)
     async def get_tenant(caller: Annotated[Caller, manages], tenant_id: UUID) -> Response:

@@ -12,13 +12,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from frontdesk.apply.new_tenants import NewTenant, make_tenant
 from frontdesk.audit import Actor
+from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import TenantNotFound
+from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database
+from frontdesk.identity.mail import Mail
+from frontdesk.identity.staffing import Staffing
+from frontdesk.server.applying import apply_services
 from frontdesk.server.database import Say, opened
 from frontdesk.server.folders import tenant_folders
+from frontdesk.server.people import base_of
 from frontdesk.server.purging import MOST_BYTES, Purging
+from frontdesk.server.services import built
 from frontdesk.tenants import life, store
 from frontdesk.tenants.store import State, TenantRow
 
@@ -33,12 +41,25 @@ COMMAND = Actor("command", "tenant")
 
 
 def tenant_commands(settings_of: SettingsOf, say: Say) -> typer.Typer:
-    commands = typer.Typer(help="List, suspend, resume and delete tenants.", no_args_is_help=True)
+    commands = typer.Typer(help="Create, list, suspend, resume and delete tenants.", no_args_is_help=True)
 
     @commands.command("list")
     def list_(config: Config = None, data: Data = None) -> None:
         """Every tenant with its state."""
         asyncio.run(_list(settings_of(config, data=data), say, Console()))
+
+    @commands.command()
+    def create(
+        slug: Annotated[str, typer.Argument(help="its name in addresses: small letters, digits and `-`")],
+        name: Annotated[str, typer.Option(help="what people call it")],
+        language: Annotated[list[str], typer.Option(help="of its contacts; may be given several times")] = ["en"],  # noqa: B006
+        owner: Annotated[str | None, typer.Option(help="e-mail address of whom to invite as its owner")] = None,
+        config: Config = None,
+        data: Data = None,
+    ) -> None:
+        """Make a tenant that answers from its documents, and print its owner's link to pass on; good for seven days."""
+        new = NewTenant(slug, name, {"languages": language}, owner)
+        asyncio.run(_create(settings_of(config, data=data), say, new))
 
     @commands.command()
     def show(tenant: Name, config: Config = None, data: Data = None) -> None:
@@ -68,6 +89,19 @@ def tenant_commands(settings_of: SettingsOf, say: Say) -> typer.Typer:
         asyncio.run(_delete(settings_of(config, data=data), say, tenant, Console()))
 
     return commands
+
+
+async def _create(settings: Settings, say: Say, new: NewTenant) -> None:
+    async with built(settings, say, alone=False) as services:
+        # Who types the command passes the link on himself.
+        mail = Mail(None, services.people_metrics)
+        staffing = Staffing(services.database, SystemClock(), mail, base_of(settings), services.tokens.ended)
+        made = await make_tenant(new, new_id(), COMMAND, apply_services(services), staffing)
+    say(f"{made.tenant.slug} is made. Servers that run serve it.")
+    if made.owner is None:
+        say(f"It has no owner yet: frontdesk staff invite EMAIL --role owner --tenant {made.tenant.slug}")
+    elif made.owner.link is not None:
+        print(made.owner.link)
 
 
 async def _list(settings: Settings, say: Say, console: Console) -> None:

@@ -312,7 +312,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         prompts.build_router(services.database, services.prompts, access),
         documents.build_router(services.knowledge, applying.limits, access),
         tenant_settings.build_router(defining, access),
-        tenants.build_router(services.database, access),
+        tenants.build_router(services.database, applying, joined.staffing, access),
         usage.build_router(services.database, SystemClock(), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
