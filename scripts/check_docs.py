@@ -23,6 +23,7 @@ from frontdesk.channels import (
     api_keys,
     audit,
     auth,
+    contacts,
     definitions,
     documents,
     feedback,
@@ -244,6 +245,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         documents.build_router(nothing, nothing, access),
         tenant_settings.build_router(nothing, access),
         tenants.build_router(nothing, nothing, nothing, access),
+        contacts.build_router(nothing, access),
         usage.build_router(nothing, nothing, access),
         page.build_router(nothing, access, nothing, nothing, nothing),
     ]

@@ -3,6 +3,7 @@
 import pytest
 
 from frontdesk.channels.access import Default, Named, Own
+from frontdesk.identity.permissions import Permission
 from tests.attacks.conftest import Stage
 from tests.attacks.suite import sent
 from tests.attacks.table import Operation, valid
@@ -28,7 +29,9 @@ def turn(operation: Operation) -> tuple[bool, bool, bool, int, str]:
     """Reads first; of what is removed, what is inside comes before what it is in; then one's own sign-in, and
     at the end the tenant, by an operator."""
     is_own = operation.path.startswith("/api/auth")
-    return operation.is_operators, is_own, operation.method == "DELETE", -len(operation.path), operation.name
+    erases = operation.needed is not None and operation.needed.permission is Permission.CONTACTS_ERASE
+    removes = erases or operation.method == "DELETE"
+    return operation.is_operators, is_own, removes, -len(operation.path), operation.name
 
 
 async def test_who_may_is_not_refused(stage: Stage) -> None:

@@ -99,6 +99,10 @@ def events(description: str) -> Responses:
     return {200: _response(description, {"text/event-stream": _EVENTS})}
 
 
+def json_lines(description: str) -> Responses:
+    return {200: _response(description, {"application/x-ndjson": {}})}
+
+
 def nothing(description: str) -> Responses:
     return {204: _response(description, None)}
 

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontdesk.channels import documents, prompts, tenants, usage
+from frontdesk.channels import contacts, documents, prompts, tenants, usage
 from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
 from frontdesk.channels.addresses import Clients, Network
 from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
@@ -95,7 +95,7 @@ FORMS = (
     SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut,
     ConversationOut, Excerpt, ExplanationOut, JudgementOut, JwksOut, NewApiKeyOut, NotReady, PageOut, Ready,
     SessionOut, SessionPage, SessionWithHistory,
-    *prompts.FORMS, *documents.FORMS, *usage.FORMS, *tenants.FORMS,
+    *prompts.FORMS, *documents.FORMS, *usage.FORMS, *tenants.FORMS, *contacts.FORMS,
 )  # fmt: skip
 
 

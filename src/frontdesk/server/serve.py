@@ -22,6 +22,7 @@ from frontdesk.channels import (
     api_keys,
     audit,
     auth,
+    contacts,
     definitions,
     documents,
     feedback,
@@ -38,6 +39,8 @@ from frontdesk.channels import settings as tenant_settings
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
+from frontdesk.conversations.personal_data import PersonalData
+from frontdesk.conversations.sealed import Sealed
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import (
     Conflict,
@@ -313,6 +316,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         documents.build_router(services.knowledge, applying.limits, access),
         tenant_settings.build_router(defining, access),
         tenants.build_router(services.database, applying, joined.staffing, access),
+        contacts.build_router(PersonalData(services.database, Sealed(services.cipher), SystemClock()), access),
         usage.build_router(services.database, SystemClock(), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
