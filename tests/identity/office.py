@@ -82,7 +82,7 @@ class Office:
 
     async def owner(self, email: str = "olga@example.org") -> Staff:
         """The first owner, who began by the link."""
-        link = await self.staffing.owner_link(self.tenant_id, COMMAND)
+        link = await self.staffing.owner_link(self.tenant_id, COMMAND, is_operator=True)
         assert link is not None
         opened = await self.welcome.accept(token_of(link), self.settings, email, "Olga", PASSWORD, HOME)
         return opened.staff

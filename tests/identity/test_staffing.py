@@ -1,6 +1,7 @@
 """Who may change whom: owners, the last of them, admins, and what happens when two change at the same time."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from office import COMMAND, HOME, PASSWORD, Office, token_of
@@ -13,6 +14,7 @@ from frontdesk.identity.permissions import SCOPES, Permission, Role
 from frontdesk.identity.sign_in import SignInFailed
 from frontdesk.identity.staff import Staff, State
 from frontdesk.identity.staffing import By, ChangedMeanwhile, LastOwner
+from frontdesk.server.people import owner_link
 
 
 async def state_of(office: Office, staff: Staff) -> tuple[Role, State] | None:
@@ -32,6 +34,28 @@ async def test_the_first_owner_begins_by_the_link_and_manages_the_deployment(off
     assert (owner.role, owner.state, owner.is_operator) == (Role.OWNER, State.ACTIVE, True)
     assert Permission.TENANTS_MANAGE in owner.permissions
     assert await office.staffing.owner_link(office.tenant_id, COMMAND) is None
+
+
+@pytest.mark.parametrize(
+    ("is_default", "is_asked_for", "is_operator"), [(True, False, True), (False, False, False), (False, True, True)]
+)
+async def test_only_the_default_tenants_first_owner_manages_the_deployment_unasked(
+    office: Office, is_default: bool, is_asked_for: bool, is_operator: bool
+) -> None:
+    link = await owner_link(office.staffing, office.tenant_id, COMMAND, is_default=is_default, is_operator=is_asked_for)
+    assert link is not None
+    opened = await office.welcome.accept(token_of(link), office.settings, "olga@example.org", "Olga", PASSWORD, HOME)
+    assert (opened.staff.role, opened.staff.is_operator) == (Role.OWNER, is_operator)
+
+
+async def test_the_default_tenants_first_owner_is_no_operator_when_there_is_one_anywhere(
+    office: Office, other_tenant_id: UUID
+) -> None:
+    await Office(office.db, other_tenant_id).owner()
+    link = await owner_link(office.staffing, office.tenant_id, COMMAND, is_default=True)
+    assert link is not None
+    opened = await office.welcome.accept(token_of(link), office.settings, "pia@example.org", "Pia", PASSWORD, HOME)
+    assert not opened.staff.is_operator
 
 
 async def test_the_link_of_the_first_owner_is_good_once_and_only_the_newest(office: Office) -> None:

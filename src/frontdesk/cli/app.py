@@ -301,9 +301,14 @@ Email = Annotated[str, typer.Argument(help="of the person")]
 
 
 @staff.command("link")
-def link_owner(tenant: Tenant = "clinic", config: Config = None, data: Data = None) -> None:
+def link_owner(
+    operator: Annotated[bool, typer.Option("--operator", help="who manages the deployment's tenants too")] = False,
+    tenant: Tenant = "clinic",
+    config: Config = None,
+    data: Data = None,
+) -> None:
     """Print a one-time link by which a tenant's first owner begins; earlier ones end."""
-    print(asyncio.run(people.owner_link(settings_of(config, data=data), tenant, say)))
+    print(asyncio.run(people.owner_link(settings_of(config, data=data), tenant, say, is_operator=operator)))
 
 
 @staff.command("invite")

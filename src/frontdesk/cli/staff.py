@@ -17,8 +17,8 @@ from frontdesk.identity.mail import Mail
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.permissions import Role
 from frontdesk.identity.staffing import By, Changes, Staffing
+from frontdesk.server import people
 from frontdesk.server.database import Say, opened
-from frontdesk.server.people import base_of
 from frontdesk.tenants.store import TenantRow, tenant_named
 
 _BY = By(None, Actor("command", "frontdesk staff"))
@@ -54,10 +54,11 @@ async def reset_link(settings: Settings, tenant: str, email: str, say: Say) -> s
         return await staffing.reset_link(found.id, _BY, email)
 
 
-async def owner_link(settings: Settings, tenant: str, say: Say) -> str:
+async def owner_link(settings: Settings, tenant: str, say: Say, *, is_operator: bool) -> str:
     """Raises Conflict when there is an owner, TenantNotFound."""
     async with _opened(settings, tenant, say) as (staffing, found):
-        link = await staffing.owner_link(found.id, _BY)
+        is_default = found.slug == settings.example
+        link = await people.owner_link(staffing, found.id, _BY, is_default=is_default, is_operator=is_operator)
     if link is None:
         raise Conflict(f"{found.slug} has an owner already. To let him in again: frontdesk staff reset-link EMAIL")
     return link
@@ -81,4 +82,4 @@ async def _opened(settings: Settings, tenant: str, say: Say) -> AsyncIterator[tu
         if found is None:
             raise TenantNotFound(f"There is no tenant {tenant!r}.")
         mail = Mail(None, IdentityMetrics(CollectorRegistry()))  # who types the command passes the link on himself
-        yield Staffing(open_database.database, SystemClock(), mail, base_of(settings), _unheard), found
+        yield Staffing(open_database.database, SystemClock(), mail, people.base_of(settings), _unheard), found

@@ -18,6 +18,7 @@ FUNCTIONS = tuple(
         "audit/audit.sql",
         "identity/api_keys.sql",
         "identity/signing.sql",
+        "identity/staff.sql",
         "events/outbox.sql",
         "conversations/turns.sql",
         "conversations/retention.sql",

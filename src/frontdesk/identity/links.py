@@ -42,13 +42,16 @@ PAGES = {Purpose.OWNER: "/welcome", Purpose.INVITATION: "/welcome", Purpose.RESE
 class Link(msgspec.Struct, frozen=True):
     purpose: Purpose
     staff_id: UUID | None
+    is_operator: bool  # whether the owner who begins by it manages the deployment too
 
 
 def address(base: str, purpose: Purpose, token: str) -> str:
     return f"{base}{PAGES[purpose]}#token={token}"
 
 
-async def make(scope: TenantScope, purpose: Purpose, staff_id: UUID | None, now: datetime) -> str:
+async def make(
+    scope: TenantScope, purpose: Purpose, staff_id: UUID | None, now: datetime, *, is_operator: bool = False
+) -> str:
     """A token; those made before for the same end now."""
     token, token_hash = opaque.made(scope.tenant_id, staff_id or _NOBODY)
     query = """
@@ -58,17 +61,18 @@ async def make(scope: TenantScope, purpose: Purpose, staff_id: UUID | None, now:
                AND staff_id IS NOT DISTINCT FROM $3
                AND (purpose = $4 OR expires_at <= $5)
         )
-        INSERT INTO staff_links (tenant_id, token_hash, staff_id, purpose, expires_at)
-        VALUES ($1, $2, $3, $4, $6)
+        INSERT INTO staff_links (tenant_id, token_hash, staff_id, purpose, expires_at, is_operator)
+        VALUES ($1, $2, $3, $4, $6, $7)
     """
-    await scope.execute(query, scope.tenant_id, token_hash, staff_id, purpose, now, now + LASTS[purpose])
+    args = (scope.tenant_id, token_hash, staff_id, purpose, now, now + LASTS[purpose], is_operator)
+    await scope.execute(query, *args)
     return token
 
 
 async def found(scope: TenantScope, token: Opaque, now: datetime) -> Link:
     """Raises LinkInvalid."""
     query = """
-        SELECT purpose, staff_id
+        SELECT purpose, staff_id, is_operator
           FROM staff_links
          WHERE tenant_id = $1
            AND token_hash = $2
@@ -77,7 +81,7 @@ async def found(scope: TenantScope, token: Opaque, now: datetime) -> Link:
     row = await scope.fetchrow(query, scope.tenant_id, token.hash, now)
     if row is None:
         raise LinkInvalid
-    return Link(Purpose(row["purpose"]), row["staff_id"])
+    return Link(Purpose(row["purpose"]), row["staff_id"], row["is_operator"])
 
 
 async def use(scope: TenantScope, token: Opaque, now: datetime) -> Link:
@@ -87,12 +91,12 @@ async def use(scope: TenantScope, token: Opaque, now: datetime) -> Link:
          WHERE tenant_id = $1
            AND token_hash = $2
            AND expires_at > $3
-     RETURNING purpose, staff_id
+     RETURNING purpose, staff_id, is_operator
     """
     row = await scope.fetchrow(query, scope.tenant_id, token.hash, now)
     if row is None:
         raise LinkInvalid
-    return Link(Purpose(row["purpose"]), row["staff_id"])
+    return Link(Purpose(row["purpose"]), row["staff_id"], row["is_operator"])
 
 
 async def withdraw(scope: TenantScope, staff_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from frontdesk.db import TenantScope
+from frontdesk.db import Database, TenantScope
 from frontdesk.identity.permissions import Role
 from frontdesk.identity.staff import Staff, State
 
@@ -80,6 +80,10 @@ async def staff_listed(scope: TenantScope, after: str, state: State | None, limi
     """
     rows = await scope.fetch(query, scope.tenant_id, after, state, limit)
     return [staff for row in rows if (staff := _staff(row)) is not None]
+
+
+async def has_operator(db: Database) -> bool:
+    return bool((await db.call("SELECT has_operator() AS found"))[0]["found"])
 
 
 async def has_owner(scope: TenantScope) -> bool:

@@ -161,14 +161,21 @@ class Staffing:
             ended = await self._end_sessions(scope, staff_id)
             await audit.append(scope, by.actor, "session.ended", f"staff/{staff_id}", after={"sessions": ended})
 
-    async def owner_link(self, tenant_id: UUID, by: By) -> str | None:
-        """Where the tenant's first owner begins; None when there is an owner. A link made before is good no more."""
+    async def has_operator(self) -> bool:
+        """Whether anybody manages the deployment, in whichever tenant."""
+        return await staff_store.has_operator(self._db)
+
+    async def owner_link(self, tenant_id: UUID, by: By, *, is_operator: bool = False) -> str | None:
+        """Where the tenant's first owner begins; None when there is an owner. A link made before is good no more.
+
+        `is_operator`: he manages the deployment too.
+        """
         async with self._db.scope(tenant_id) as scope:
             await staff_store.take_turns(scope)
             if await staff_store.has_owner(scope):
                 return None
-            token = await links.make(scope, Purpose.OWNER, None, self._clock.now())
-            await audit.append(scope, by.actor, "link.made", "link/owner")
+            token = await links.make(scope, Purpose.OWNER, None, self._clock.now(), is_operator=is_operator)
+            await audit.append(scope, by.actor, "link.made", "link/owner", after={"is_operator": is_operator})
         return links.address(self._base, Purpose.OWNER, token)
 
     async def reset_link(self, tenant_id: UUID, by: By, email: str) -> str:

@@ -53,8 +53,8 @@ class Welcome:
     async def accept(
         self, token: str, settings: SignInSettings, email: str | None, name: str, password: str, device: Device
     ) -> Opened:
-        """The first owner (who names his e-mail address, and manages the deployment too) or an invited person; signed
-        in at once. Raises LinkInvalid, Invalid, Conflict."""
+        """The first owner (who names his e-mail address) or an invited person; signed in at once.
+        Raises LinkInvalid, Invalid, Conflict."""
         known = _parsed(token)
         passwords.checked(password)
         await self._refuse_unknown(known, Purpose.OWNER, Purpose.INVITATION)
@@ -98,7 +98,7 @@ class Welcome:
             raise Conflict("This tenant has an owner already.")
         staff_id = new_id()
         added = await staff_store.add_staff(
-            scope, staff_id, folded(email or ""), name, Role.OWNER, State.ACTIVE, is_operator=True
+            scope, staff_id, folded(email or ""), name, Role.OWNER, State.ACTIVE, is_operator=link.is_operator
         )
         if added is None:
             raise Conflict("Somebody with this e-mail address is there already.")

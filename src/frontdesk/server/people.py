@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from frontdesk.agents.models import Tenant
-from frontdesk.audit import Actor, Tally
+from frontdesk.audit import Tally
 from frontdesk.core.clock import Clock
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database
@@ -67,6 +68,12 @@ def people(
     )
 
 
-async def owner_link(staffing: Staffing, tenant: Tenant) -> str | None:
-    """Where the first owner of a tenant begins; None when it has one."""
-    return await staffing.owner_link(tenant.id, By(None, Actor("system", "start")))
+async def owner_link(
+    staffing: Staffing, tenant_id: UUID, by: By, *, is_default: bool, is_operator: bool = False
+) -> str | None:
+    """Where the first owner of a tenant begins; None when it has one.
+
+    The default tenant's manages the deployment too while nobody does; any other with `is_operator` alone.
+    """
+    is_operator = is_operator or (is_default and not await staffing.has_operator())
+    return await staffing.owner_link(tenant_id, by, is_operator=is_operator)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
+from frontdesk.audit import Actor
 from frontdesk.audit.reading import AuditLog
 from frontdesk.channels import (
     api_keys,
@@ -53,7 +54,7 @@ from frontdesk.core.errors import (
 from frontdesk.core.ids import new_id
 from frontdesk.core.settings import Settings
 from frontdesk.identity.issuers import Issuers
-from frontdesk.identity.staffing import Staffing
+from frontdesk.identity.staffing import By, Staffing
 from frontdesk.llm.check import check_providers
 from frontdesk.server import memory
 from frontdesk.server.app import build_app
@@ -144,7 +145,7 @@ async def _serve(settings: Settings, say: Say, stop: asyncio.Event, ready: async
                 ready.set()
                 say(f"Ready in {perf_counter() - begun:.1f} s: {address}")
                 log.info("server.ready", address=address, env=settings.env)
-                await tell_owner_links(services, joined.staffing, say)
+                await tell_owner_link(services, joined.staffing, say)
                 await asyncio.wait([answering, stopping], return_when=asyncio.FIRST_COMPLETED)
                 say("Stopping: finishing what runs")
                 checking.cancel()
@@ -224,12 +225,16 @@ def people_of(services: Services, base: str) -> People:
     )  # fmt: skip
 
 
-async def tell_owner_links(services: Services, staffing: Staffing, say: Say) -> None:
-    """Where somebody begins who is to own a tenant that nobody owns yet: the default one, else each that is loaded."""
-    for slug in [services.settings.example] if services.settings.example else services.folders:
-        tenant = await services.directory.named(slug)
-        if (link := await owner_link(staffing, tenant)) is not None:
+async def tell_owner_link(services: Services, staffing: Staffing, say: Say) -> None:
+    """Where somebody begins who is to own the default tenant, while nobody does. Who starts the server is not who is to
+    own the others."""
+    if services.settings.example:
+        tenant = await services.directory.default()
+        by = By(None, Actor("system", "start"))
+        if (link := await owner_link(staffing, tenant.id, by, is_default=True)) is not None:
             say(f"Owner: {link}")
+    elif not await staffing.has_operator():
+        say("Nobody manages this server yet: frontdesk staff link --tenant TENANT --operator")
 
 
 async def tell_providers(services: Services, say: Say) -> None:
