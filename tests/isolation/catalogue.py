@@ -45,6 +45,7 @@ DEFINERS = {
     "conversations_over": "housekeeping: whose conversations were kept for long enough; gives ids",
     "retention_due": "housekeeping: which tenants have something that was kept for long enough; gives ids",
     "remove_tenants_events": "housekeeping: events that their tenant keeps no longer; gives a count",
+    "has_operator": "whether anybody manages the deployment is no tenant's matter; gives yes or no",
     "api_key_of": "finding a key comes before its tenant's scope; gives a hash and scopes",
     "api_keys_used": "when keys were last used, in one statement for all; ids that the server has just read",
     "feedback_totals": "counts for /metrics",
