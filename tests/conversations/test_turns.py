@@ -1,7 +1,10 @@
 """What becomes of messages: lanes, bursts, ends, owners, and the workers that die."""
 
+import asyncio
 from uuid import uuid4
 
+import asyncpg
+from tests.conftest import HANG_S
 from tests.conversations.room import Room, Slow, room
 from tests.crash.desk import FILES, Desk, noting
 from tests.vendors.replies import Reply
@@ -185,3 +188,25 @@ async def test_a_turn_cut_between_two_of_its_side_effects_does_the_second_and_re
     assert answer.text == "All done, thank you."
     assert desk.calls() == {"note one": {key}, "note two": desk.calls()["note two"]}
     assert len(desk.calls()["note two"]) == 1
+
+
+async def test_an_answer_that_gave_way_in_a_deadlock_is_kept_all_the_same(
+    desk_room: Room, vendor: Vendor, database_url: str
+) -> None:
+    slow, conversation = Slow(vendor), uuid4()
+    accepted = await desk_room.accept("note one", conversation)
+    await slow.asked.wait()
+    other, look = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        await other.execute("SET deadlock_timeout = '10min'")  # so that the turn is the one that gives way
+        async with asyncio.timeout(HANG_S), other.transaction():
+            await other.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", conversation)
+            waiting = asyncio.create_task(desk_room.answer(accepted))
+            while not await look.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+            await other.execute("LOCK TABLE llm_calls IN SHARE ROW EXCLUSIVE MODE")
+        assert (await waiting).text == "Yes."
+    finally:
+        await other.close()
+        await look.close()
+    assert await desk_room.said(conversation) == [(USER, ()), (AGENT, (1,))]

@@ -1,17 +1,19 @@
 """Migrations: what they take over, what they replace, and what they leave to a newer program."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any  # asyncpg's connections are untyped
 from uuid import UUID
 
 import asyncpg
 import pytest
-from tests.conftest import make_tenant
+from tests.conftest import HANG_S, make_tenant, of_database
 
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, schema
 from frontdesk.db.cipher import Cipher
-from frontdesk.db.migrate import migrate
+from frontdesk.db.migrate import migrate, run_versions
 from frontdesk.events.log import PostgresLog
 from frontdesk.events.models import Position
 from frontdesk.server.database import is_current
@@ -140,3 +142,62 @@ async def test_no_slug_stands_in_for_the_id_of_another_tenant(database: Database
         found = await tenant_named(database, name)
         assert found is not None and found.slug == "acme"
     assert await tenant_named(database, str(new_id())) is None
+
+
+@pytest.fixture
+async def empty_url(postgres: str) -> AsyncIterator[str]:
+    name = f"t_{new_id().hex}"
+    server = await asyncpg.connect(postgres)
+    await server.execute(f"CREATE DATABASE {name}")
+    try:
+        yield of_database(postgres, name)
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
+
+
+async def test_turns_of_older_servers_end_while_versions_are_applied(empty_url: str) -> None:
+    tenant_id, conversation = new_id(), new_id()
+    await run_versions(empty_url, "0007")
+    turn, look = await asyncpg.connect(empty_url), await asyncpg.connect(empty_url)
+    await turn.execute(
+        "INSERT INTO conversations (tenant_id, id, contact, channel, state, owner) "
+        "VALUES ($1, $2, 'ann', 'test', 'active', 'agent')", tenant_id, conversation,
+    )  # fmt: skip
+    await _call(turn, tenant_id, "0.5")
+    # As `complete_turn` does: the ledger, then the conversation.
+    async with asyncio.timeout(HANG_S), asyncio.TaskGroup() as group, turn.transaction():
+        await _call(turn, tenant_id, "0.25")
+        migration = group.create_task(migrate(empty_url))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'llm_calls'::regclass"
+        while not await look.fetchval(waiting):
+            assert not migration.done()
+            await asyncio.sleep(0.01)
+        await turn.execute("UPDATE conversations SET last_seq = 1 WHERE tenant_id = $1", tenant_id)
+    await _call(turn, tenant_id, "0.125")
+    assert await turn.fetchval("SELECT sum(usd) FROM spend WHERE tenant_id = $1", tenant_id) == Decimal("0.875")
+    await turn.close()
+    await look.close()
+
+
+async def _call(connection: Any, tenant_id: UUID, cost_usd: str) -> None:
+    await connection.execute(
+        "INSERT INTO llm_calls VALUES ($1, $2, NULL, 'agent', 'smart', 'p', 'm', 'ok', 1, 0, 1, 0, false, $3, 5, NULL, "
+        "now())", tenant_id, new_id(), Decimal(cost_usd),
+    )  # fmt: skip
+
+
+async def test_a_version_that_was_stopped_is_applied_by_the_next_migration(empty_url: str) -> None:
+    await run_versions(empty_url, "0010")
+    owner = await asyncpg.connect(empty_url)
+    try:
+        # What a stopped one leaves; and another server's migration that has only begun.
+        await owner.execute("CREATE INDEX conversations_by_age ON conversations (id)")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(migrate(empty_url))
+        assert await is_current(owner)
+        index = await owner.fetchval("SELECT pg_get_indexdef('conversations_by_age'::regclass)")
+        assert "(tenant_id, created_at)" in index
+    finally:
+        await owner.close()

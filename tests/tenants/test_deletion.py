@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from tests.apply.tenant_folder import FILES
 from tests.command import run
-from tests.conftest import make_tenant
+from tests.conftest import HANG_S, make_tenant
 from tests.served import Served, serving
 from tests.tenants.searched import as_owner, found_in_database, found_on_disk, tenants_with_rows
 
@@ -254,3 +254,26 @@ async def test_its_audit_log_goes_and_the_deployments_tells_of_it(
     actions = await owner.fetch("SELECT action FROM audit WHERE tenant_id = $1 ORDER BY number", DEPLOYMENT)
     assert [row["action"] for row in actions] == ["tenant.deleting", "tenant.deleted"]
     await chain.verify(database, DEPLOYMENT)
+
+
+async def test_a_deletion_that_meets_a_turn_which_is_just_ending_is_tried_again(
+    database: Database, database_url: str, tenant_id: UUID
+) -> None:
+    turn, look = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        await turn.execute(
+            "INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id) "
+            "VALUES ($1, $2, $2, 'running', '{1}', 1, '')", tenant_id, new_id(),
+        )  # fmt: skip
+        await turn.execute("SET deadlock_timeout = '10min'")  # so that the deletion is the one that gives way
+        async with asyncio.timeout(HANG_S):
+            async with turn.transaction():
+                await turn.execute("SELECT FROM turns FOR UPDATE")
+                deleting = asyncio.create_task(life.delete(database, tenant_id, COMMAND))
+                while not await look.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.01)
+                await turn.execute("SELECT FROM tenants FOR UPDATE")
+            assert (await deleting).state == "deleting"
+    finally:
+        await turn.close()
+        await look.close()

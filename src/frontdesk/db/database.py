@@ -14,13 +14,14 @@ from frontdesk.core.ids import new_id
 APP_ROLE = "frontdesk_app"
 AT_HAND = 8  # connections that are not given back to the pool between two uses
 
-# A lost server, a server that starts or stops, a pool that can't connect: the caller may try again.
+# A lost server, one that starts or stops, a pool that can't connect, a deadlock: the caller may try again.
 _UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,  # it gave way to another transaction
     asyncpg.InternalClientError,  # a connection that is used while its server's last words are being read
 )
 _UNAVAILABLE_TEXTS = (
@@ -35,10 +36,15 @@ RETRY_AFTER_S = 2.0
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database is away (as against: the statement is wrong)."""
+    """Whether the database can't do it now (as against: the statement is wrong)."""
     if isinstance(error, asyncpg.InterfaceError):
         return any(text in str(error) for text in _UNAVAILABLE_TEXTS)
     return isinstance(error, (*_UNAVAILABLE, TimeoutError, DatabaseUnavailable))
+
+
+def is_deadlock(error: DatabaseUnavailable) -> bool:
+    """Whether the transaction gave way to another: it may be tried again at once."""
+    return isinstance(error.__cause__, asyncpg.DeadlockDetectedError)
 
 
 async def _nothing_to_reset(_connection: Any) -> None:

@@ -14,6 +14,7 @@ import alembic.command
 import alembic.config
 import asyncpg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -21,15 +22,25 @@ from frontdesk.db.schema import FUNCTIONS, FUNCTIONS_VERSION, MIGRATIONS, functi
 
 # Any number that nothing else in the database uses: "frontdsk" as ASCII.
 LOCK = int.from_bytes(b"frontdsk")
+LOOK_S = 0.2
+
+# Servers of the version before are at work beside it: whoever waits behind a version's lock waits no longer than this.
+LOCK_TIMEOUT_MS = 2000
+TRIES = 60
+RETRY_S = 1.0
+_IN_THE_WAY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
 
 async def migrate(owner_url: str) -> None:
     """Waits for another migration that runs, then applies what is missing. Safe to repeat."""
     connection = await asyncpg.connect(owner_url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+        # Asked for again and again: a statement that waits has a snapshot, and an index that is made concurrently waits
+        # for every snapshot to end.
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(LOOK_S)
         if await _revision(connection) < head():
-            await _run_versions(owner_url)
+            await run_versions(owner_url, head())
         await _install_functions(connection)
         await _take_over_restored_log(connection)
     finally:
@@ -42,23 +53,37 @@ async def _revision(connection: Any) -> str:
     return await connection.fetchval("SELECT version_num FROM alembic_version") or ""
 
 
-async def _run_versions(owner_url: str) -> None:
+async def run_versions(owner_url: str, last: str) -> None:
+    """Each version up to `last` in a transaction of its own. Raises DBAPIError; what is done by then stays.
+
+    One that can't have its locks lets everybody pass and is tried again.
+    """
     # asyncpg reads the URL itself: SQLAlchemy does not know libpq's options, sslmode among them.
+    settings = {"lock_timeout": str(LOCK_TIMEOUT_MS)}
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(owner_url), poolclass=NullPool
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(owner_url, server_settings=settings),
+        poolclass=NullPool,
     )
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+        for left in range(TRIES, 0, -1):
+            try:
+                async with engine.connect() as connection:
+                    await connection.run_sync(_upgrade, last)
+                return
+            except DBAPIError as error:
+                if left == 1 or getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY:
+                    raise
+            await asyncio.sleep(RETRY_S)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, last: str) -> None:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
+    alembic.command.upgrade(config, last)
 
 
 async def _install_functions(connection: Any) -> None:

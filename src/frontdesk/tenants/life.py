@@ -4,15 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from frontdesk import audit
 from frontdesk.audit import Actor
 from frontdesk.core.errors import Conflict, DatabaseUnavailable, TenantNotFound, Unavailable
 from frontdesk.db import Database, TenantScope
+from frontdesk.db.database import is_deadlock
 from frontdesk.tenants import store
 from frontdesk.tenants.store import State, TenantRow
 
@@ -27,6 +28,8 @@ PAGES_AT_ONCE = 4000  # of 8 KiB
 LOOK_EVERY_S = 3.0
 _TRIES = 10
 ERASER = Actor("system", "erase")
+
+T = TypeVar("T")
 
 # (table, how many of its rows have gone)
 OnErased = Callable[[str, int], None]
@@ -49,6 +52,10 @@ async def resume(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
 async def delete(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
     """The beginning of its end, which nothing can stop any more: doors close, running turns fail explicitly. `erase`
     does the rest, here or in any server. Raises TenantNotFound."""
+    return await _without_deadlock(lambda: _deleted(db, tenant_id, actor))
+
+
+async def _deleted(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
     async with db.scope(tenant_id) as scope:
         tenant = await _locked(scope)
         if tenant.state is not State.DELETING:
@@ -117,11 +124,16 @@ async def _erased_once(db: Database, tenant_id: UUID, on_erased: OnErased) -> Co
 
 
 async def _portion(db: Database, tenant_id: UUID, table: str, block: int, most: int) -> tuple[int, int | None]:
+    return await _without_deadlock(lambda: store.erase(db, tenant_id, table, block, most))
+
+
+async def _without_deadlock(change: Callable[[], Awaitable[T]]) -> T:
+    """Once more when it met a turn that was just ending, and gave way."""
     for left in range(_TRIES, 0, -1):
         try:
-            return await store.erase(db, tenant_id, table, block, most)
-        except asyncpg.DeadlockDetectedError:  # with a turn that was still running, and has lost it now
-            if left == 1:
+            return await change()
+        except DatabaseUnavailable as error:
+            if left == 1 or not is_deadlock(error):
                 raise
     raise AssertionError("the last try returns or raises")
 

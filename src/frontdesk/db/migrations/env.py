@@ -2,6 +2,7 @@
 
 from alembic import context
 
+# Not within a transaction: each version has one, and holds its locks no longer.
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, transaction_per_migration=True)
 with context.begin_transaction():

@@ -42,16 +42,7 @@ def upgrade() -> None:
         END $$
         """
     )
-    op.execute("LOCK TABLE llm_calls IN SHARE ROW EXCLUSIVE MODE")  # nobody writes between the sum and the trigger
-    op.execute(
-        """
-        INSERT INTO spend (tenant_id, day, shard, usd)
-        SELECT tenant_id, (created_at AT TIME ZONE 'UTC')::date, 0, sum(cost_usd)
-          FROM llm_calls
-         WHERE cost_usd > 0
-         GROUP BY 1, 2
-        """
-    )
+    # The last, since it waits for all who write to the ledger. What it did not see is summed by `spend_before`.
     op.execute(
         """
         CREATE TRIGGER add_to_spend AFTER INSERT ON llm_calls
