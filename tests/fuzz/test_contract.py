@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.fuzz.contract import check_contract, signed_in
+from tests.identities import bearing
 from tests.served import Served, serving
 
 from frontdesk.identity.permissions import Role
@@ -54,3 +55,16 @@ async def test_every_role_is_answered_as_documented(own_server: Served, tmp_path
     assert found.passed, found.report
     assert found.cases > 50
     assert found.broken == []
+
+
+async def test_an_operator_is_answered_as_documented(own_server: Served, tmp_path: Path) -> None:
+    """Tenants are made, suspended, resumed and deleted at random, but for his own."""
+    token = await signed_in(own_server, Role.VIEWER, is_operator=True)
+    found = await check_contract(
+        own_server, tmp_path, *AMOUNT, "--include-path-regex", "^/api/admin/tenants", credential=token
+    )
+    assert found.passed, found.report
+    assert found.cases > 100
+    assert found.broken == []
+    listed = await own_server.nobody.get("/api/admin/tenants", headers=bearing(token))
+    assert len(listed.json()["items"]) > 1
