@@ -102,7 +102,15 @@ async def test_what_others_use_is_not_removed(desk: Served) -> None:
 
 
 async def test_what_is_the_operators_is_not_the_tenants_to_change(desk: Served) -> None:
-    for key, value in {"http_allow": ["169.254.169.254"], "slug": "other", "secrets": {"A": {"env": "PATH"}}}.items():
+    operators = {
+        "http_allow": ["169.254.169.254"],
+        "slug": "other",
+        "secrets": {"A": {"env": "PATH"}},
+        "limits": {"usd_per_day": 1_000_000},
+        "requests_per_minute": 1_000_000,
+        "tokens_per_minute": 1_000_000_000,
+    }
+    for key, value in operators.items():
         response = await desk.client.patch("/api/admin/settings", json={key: value}, headers={"if-match": "*"})
         assert (response.status_code, fields(response)) == (422, [key])
     tool = {
@@ -129,6 +137,16 @@ async def test_a_prompt_keeps_its_versions(desk: Served) -> None:
     assert shown.json() == {"agent": "general_info", "text": "For Lakeside Clinic"}
     broken = await desk.client.post(f"{path}/preview", json={"agent": "general_info", "template": "{{ nobody }}"})
     assert (broken.status_code, fields(broken)) == (422, ["template"])
+    endless = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
+    refused = await desk.client.put("/api/admin/prompts/endless", json={"template": f"Hello\n{endless}"})
+    assert (refused.status_code, refused.json()["errors"][0]["message"]) == (
+        422, "is not a Jinja template: `range(…)` is not permitted in a template",
+    )  # fmt: skip
+    for_reading = await desk.bearing_key("clinic", "definitions:read")
+    stored_alone = {"agent": "general_info"}
+    assert (await desk.client.post(f"{path}/preview", json=stored_alone, headers=for_reading)).status_code == 200
+    own_text = await desk.client.post(f"{path}/preview", json=stored_alone | {"template": ""}, headers=for_reading)
+    assert (own_text.status_code, own_text.json()["error_code"]) == (403, "FORBIDDEN")
 
 
 async def test_a_document_is_found_until_it_is_removed(desk: Served) -> None:

@@ -52,8 +52,11 @@ async def test_the_short_routes_serve_the_default_tenant(served: Served) -> None
     assert session["state"] == "active"
     assert [message["role"] for message in session["conversation_history"]] == ["user", "assistant"]
     assert session["metadata"]["total_interactions"] == 1
+    chatting = await served.bearing_key("clinic", "chat")
+    for path in (f"/session/{session_id}", f"/api/clinic/sessions/{session_id}"):
+        assert_error(await served.client.delete(path, headers=chatting), 403, "FORBIDDEN")
     assert (await served.client.delete(f"/session/{session_id}")).status_code == 204
-    assert (await served.client.delete(f"/session/{session_id}")).status_code == 204
+    assert (await served.nobody.delete(f"/session/{session_id}")).status_code == 204
     assert_error(await served.client.get(f"/session/{session_id}"), 404, "CONVERSATION_NOT_FOUND")
     assert_error(await served.post_chat("hello again", session_id, path="/chat"), 410, "SESSION_EXPIRED")
 

@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from frontdesk.agents.live import Status
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import sse
-from frontdesk.channels.access import Access, Caller
+from frontdesk.channels.access import Access, Caller, allowed
 from frontdesk.channels.addresses import client_of
 from frontdesk.channels.bodies import MAX_KEY, READABLE, ChatIn, SessionIn, read_chat, read_session, readable
 from frontdesk.channels.openapi import answers, events, failures, nothing
@@ -250,6 +250,9 @@ class Chat:
         return _json(ExplanationOut.of(await self._conversations.explanation(caller.tenant.id, message_id)))
 
     async def clear(self, caller: Caller, session_id: UUID) -> Response:
+        """One's own needs no more than `chat`; who is bound to no contact may erase what others said."""
+        if caller.contact is None and caller.principal.kind is not Kind.ANONYMOUS:
+            allowed(caller.principal, Permission.CONVERSATIONS_ERASE)
         caller.opens(session_id)
         await self._conversations.clear(caller.tenant.id, session_id, caller.contact)
         return Response(status_code=204)

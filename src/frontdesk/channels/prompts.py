@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StrictStr
 
 from frontdesk.agents import store
 from frontdesk.agents.prompts import Prompts, diff
-from frontdesk.channels.access import Access, Caller
+from frontdesk.channels.access import Access, Caller, allowed
 from frontdesk.channels.bodies import read_form
 from frontdesk.channels.definitions import Name
 from frontdesk.channels.http import UNREADABLE, Limit
@@ -101,8 +101,10 @@ def build_router(database: Database, prompts: Prompts, access: Access) -> APIRou
 
     @router.post("/preview", responses=_PREVIEW, openapi_extra=_BODY)
     async def preview_prompt(caller: Annotated[Caller, reads], name: Name, request: Request) -> Response:
-        """How the prompt, or a text in its place, reads for an agent. Nothing is stored."""
+        """How the prompt, or a text in its place (needs definitions:write), reads for an agent. Nothing is stored."""
         wanted = await read_form(request, PreviewIn)
+        if wanted.template is not None:
+            allowed(caller.principal, Permission.DEFINITIONS_WRITE)
         return _json(await _preview(database, prompts, caller.tenant.id, name, wanted))
 
     return router

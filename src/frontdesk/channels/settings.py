@@ -13,9 +13,12 @@ from frontdesk.channels.openapi import described, schema_of
 from frontdesk.core.errors import FieldError, Invalid
 from frontdesk.identity.permissions import Permission
 
-# What reaches beyond the tenant (its name in paths, private addresses), what holds no value here (secrets), and what
-# documents would have to be read again for: only `frontdesk apply` changes it.
-OPERATORS = frozenset({"slug", "secrets", "region", "permitted", "http_allow", "chunk_tokens", "chunk_overlap"})
+# What reaches beyond the tenant (its name in paths, private addresses), what bounds it, what holds no value here
+# (secrets), and what documents would have to be read again for: only `frontdesk apply` changes it.
+OPERATORS = frozenset({
+    "slug", "secrets", "region", "permitted", "http_allow", "chunk_tokens", "chunk_overlap", "limits",
+    "requests_per_minute", "tokens_per_minute",
+})  # fmt: skip
 
 _EXAMPLE = {"greeting": "Hello! How can we help?", "languages": ["en", "es"]}
 
