@@ -1,5 +1,7 @@
 """What leaves for a provider and what comes back: the gateway with a tenant's policy, against a vendor on loopback."""
 
+import math
+import threading
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -11,8 +13,10 @@ from tests.llm.conftest import MovableClock
 from tests.screens import screen
 from tests.vendors import Reply, ToolUse, Vendor
 
+from frontdesk.agents.briefing import _quoted
 from frontdesk.core import json
 from frontdesk.core.ids import new_id
+from frontdesk.llm import screen as screen_module
 from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.llm.prices import Prices
@@ -73,7 +77,7 @@ class House:
 
 
 class Broken(Detector):
-    def find(self, text: str) -> tuple[Finding, ...]:
+    def find(self, text: str, ends_at: float = math.inf) -> tuple[Finding, ...]:
         raise RuntimeError("broken")
 
 
@@ -203,3 +207,66 @@ async def test_passages_of_the_tenants_own_documents_go_as_they_are(desk: Desk) 
     request = LLMRequest("", (*ASKED.messages, Message(Role.ASSISTANT, tool_calls=(called,)), result), tools=(tool,))
     await desk.gateway(screen("local")).generate(a_call(), request)
     assert "billing@acme.example" in desk.sent()
+
+
+WRITTEN = "Paid with:\n4111111111111111\nIBAN:\nDE89370400440532013000\nmail\njohn.doe@example.com"
+FOUND = ("4111111111111111", "DE89370400440532013000", "doe@example.com")
+
+
+def told_of(place: str) -> LLMRequest:
+    """A request in which the values stand behind ends of lines, in one place alone."""
+    call = ToolCall("c1", "find", {"note": WRITTEN if place == "arguments" else "n", "of": {"k": 1}}, "{}")
+    if place == "names":
+        call = ToolCall("c1", "find", {"by": {WRITTEN: 1}}, "{}")
+    note = {"note": WRITTEN} if place == "result" else {WRITTEN: 1} if place == "names" else {}
+    fact = f"Context (data): {_quoted({'n': WRITTEN})}" if place == "facts" else "Now: Monday."
+    return LLMRequest(
+        "",
+        (
+            Message(Role.SYSTEM, "You are the desk."),
+            Message(Role.SYSTEM, f"# This moment\n\n- {fact}"),
+            Message(Role.USER, "And now?"),
+            Message(Role.ASSISTANT, tool_calls=(call,)),
+            Message(Role.TOOL, json.dumps_text({"status": "ok", "data": note}), tool_call_id="c1", tool_name="find"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("place", ["arguments", "result", "names", "facts"])
+async def test_what_stands_behind_an_end_of_a_line_in_json_is_hidden(desk: Desk, place: str) -> None:
+    desk.vendor.script(Reply(tool_calls=[ToolUse("find", {"mail": "[EMAIL_1]"})]))
+    response = await desk.gateway(screen("local")).generate(a_call(), told_of(place))
+    assert not any(found in desk.sent() for found in FOUND)
+    assert response.tool_calls[0].arguments == {"mail": "john.doe@example.com"}
+
+
+class Watched(Detector):
+    """Keeps in which threads it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(Tagger.load())
+        self.threads: list[int] = []
+
+    def find(self, text: str, ends_at: float = math.inf) -> tuple[Finding, ...]:
+        self.threads.append(threading.get_ident())
+        return super().find(text, ends_at)
+
+
+async def test_long_texts_keep_the_loop_free_also_when_they_were_read_before(desk: Desk) -> None:
+    watched = Watched()
+    result = json.dumps_text([f"user{number}@example.com" for number in range(200)])
+    message = Message(Role.TOOL, result, tool_call_id="c1", tool_name="find")
+    called = Message(Role.ASSISTANT, tool_calls=(ToolCall("c1", "find", {}, "{}"),))
+    for _ in range(2):
+        desk.vendor.script(Reply("Yes."))
+        await desk.gateway(Screen(watched, ["local"])).generate(
+            a_call(), LLMRequest("", (*ASKED.messages, called, message))
+        )
+    assert threading.get_ident() not in watched.threads
+
+
+async def test_a_request_has_one_deadline(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen_module, "_MOST_S", -1.0)
+    with pytest.raises(NotSent):
+        await desk.gateway(screen("local")).generate(a_call(), ASKED)
+    assert desk.vendor.requests == []

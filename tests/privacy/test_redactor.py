@@ -1,10 +1,14 @@
 """Placeholders and the way back."""
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.screens import detector
 
 from frontdesk.core import json
+from frontdesk.privacy.detector import DetectionTooSlow
 from frontdesk.privacy.models import Entity
 from frontdesk.privacy.redactor import PLACEHOLDER, Redaction, Restoring, Text
 
@@ -121,3 +125,119 @@ def test_of_what_we_say_ourselves_only_the_quotes_are_searched() -> None:
     text = 'Now: Monday (Europe/Berlin), call +49 30 901820.\nSaid (data): "I am ann@example.com"'
     (hidden,) = redaction().hide([Text(text, holds_json=True, is_ours=True)])
     assert hidden == text.replace("ann@example.com", "[EMAIL_1]")
+
+
+WRITTEN = "Paid:\n4111111111111111\nIBAN:\tDE89370400440532013000\r\nmail\njohn.doe@example.com\ncall +49 30 901820"
+FOUND = ("4111111111111111", "DE89370400440532013000", "john.doe@example.com", "901820")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        WRITTEN,
+        [WRITTEN],
+        {"data": {"note": WRITTEN}},
+        {WRITTEN: 1},
+        {"note": json.dumps_text({"note": WRITTEN})},  # JSON that is a text in JSON
+        {"quoted": 'said "x": \\ \n' + WRITTEN, "path": "C:\\"},
+    ],
+)
+def test_what_stands_behind_an_escape_is_found_and_comes_back(value: object) -> None:
+    hiding = redaction()
+    text = json.dumps_text(value)
+    (hidden,) = hiding.hide([Text(text, holds_json=True)])
+    assert not any(found in hidden for found in FOUND)
+    assert hiding.restored_value(json.loads(hidden)) == value
+    (plain,) = redaction().hide([Text(text)])  # pasted by a contact
+    assert not any(found in plain for found in FOUND)
+
+
+def test_no_escape_is_taken_for_a_part_of_a_value() -> None:
+    hiding = redaction()
+    (hidden,) = hiding.hide([Text(json.dumps_text({"n": "mail\njohn.doe@example.com"}), holds_json=True)])
+    assert hidden == r'{"n":"mail\n[EMAIL_1]"}'
+    assert hiding.restored("[EMAIL_1]") == "john.doe@example.com"
+
+
+def test_a_value_is_hidden_again_behind_an_escape() -> None:
+    text = json.dumps_text({"a": "ref\tzq Clotilde Perrin\n", "b": "\nClotilde Perrin"})
+    hidden = redaction().hide([Text("My name is Clotilde Perrin."), Text(text, holds_json=True)])
+    assert json.loads(hidden[1]) == {"a": "ref\tzq [PERSON_1]\n", "b": "\n[PERSON_1]"}
+
+
+def test_names_of_fields_are_hidden() -> None:
+    hiding = redaction()
+    value = {"john.doe@example.com": {"n": 1}, "n": {"4111111111111111": [2]}}
+    hidden = hiding.hidden_value(value)
+    assert hidden == {"[EMAIL_1]": {"n": 1}, "n": {"[CARD_1]": [2]}}
+    assert hiding.restored_value(hidden) == value
+
+
+def test_names_of_fields_between_two_values_stay() -> None:
+    value = {"name": "Ann Miller", "street": "12 Baker Street", "city": "London", "zip": "NW1 6XE", "copies": 2}
+    hiding = redaction()
+    hidden = hiding.hidden_value(value)
+    assert list(hidden) == list(value)
+    assert hiding.restored_value(hidden) == value
+
+
+def test_a_day_of_birth_is_hidden_where_its_field_alone_says_so() -> None:
+    hidden = redaction().hidden_value({"date_of_birth": "1980-01-02T00:00:00Z", "seats": 2})
+    assert hidden == {"date_of_birth": "[DATE_OF_BIRTH_1]T00:00:00Z", "seats": 2}
+
+
+def test_a_number_of_json_is_hidden_as_a_text() -> None:
+    hiding = redaction()
+    text = json.dumps_text({"card": 4111111111111111, "all": [4111111111111111, 1.5], "year": -7})
+    (hidden,) = hiding.hide([Text(text, holds_json=True)])
+    assert json.loads(hidden) == {"card": "[CARD_1]", "all": ["[CARD_1]", 1.5], "year": -7}
+
+
+@given(
+    st.recursive(
+        TEXTS | st.integers(-999, 999), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
+    )
+)
+def test_json_stays_json_and_comes_back(value: object) -> None:
+    hiding = redaction()
+    (hidden,) = hiding.hide([Text(json.dumps_text(value), holds_json=True)])
+    assert not any(each in hidden for each in ("@", "4111 1111", "901820", "536-90", "192.168"))
+    assert hiding.restored_value(json.loads(hidden)) == value
+
+
+def test_what_looks_like_a_placeholder_uncovers_nothing_around_it() -> None:
+    hiding = redaction()
+    text = "I live at 12 Baker Street [AB_1] London NW1 6XE."
+    for begun in (text, text.replace(" [AB_1] ", " [AB_1]")):
+        (hidden,) = hiding.hide([Text(begun)])
+        assert "Baker" not in hidden
+        assert "NW1" not in hidden
+        assert hiding.restored(hidden) == begun
+
+
+def test_of_two_values_that_overlap_nothing_is_left() -> None:
+    hidden = redaction().hide([Text("My name is Clotilde Perrin."), Text("zq: Clotilde Perrin ann@example.com")])
+    assert hidden[1] == "zq: [PERSON_1] [EMAIL_1]"
+
+
+def spent(count: int) -> float:
+    """CPU seconds for hiding so many values again, in texts that were searched."""
+    values = [f"user{number}@example.com" for number in range(count)]
+    texts = [Text(json.dumps_text(values), holds_json=True), Text(json.dumps_text(values[::-1]), holds_json=True)]
+    redaction().hide(texts)
+    began = time.thread_time()
+    redaction().hide(texts)
+    return time.thread_time() - began
+
+
+def test_the_time_grows_with_the_text_and_not_with_its_square() -> None:
+    assert min(spent(4_000) for _ in range(3)) < 12 * min(spent(500) for _ in range(3))
+
+
+def test_all_texts_have_one_deadline() -> None:
+    hiding = Redaction(detector(), EVERY, ends_at=time.monotonic() - 1)
+    with pytest.raises(DetectionTooSlow):
+        hiding.hide([Text("ann@example.com, which nobody read before")])
+    redaction().hide([Text("ann@example.com, which was read before")])
+    with pytest.raises(DetectionTooSlow):
+        hiding.hide([Text("ann@example.com, which was read before")])

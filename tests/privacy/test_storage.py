@@ -1,5 +1,6 @@
 """What a tenant wants hidden where it is kept: in storage after the session, in the log of events, in logs."""
 
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,7 @@ SAID = "My name is Ann Miller, write to ann@example.com about order 12."
 
 
 class Broken(Detector):
-    def find(self, text: str) -> tuple[Finding, ...]:
+    def find(self, text: str, ends_at: float = math.inf) -> tuple[Finding, ...]:
         raise RuntimeError("broken")
 
 

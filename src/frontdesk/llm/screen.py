@@ -4,9 +4,10 @@ It fails closed: where what is personal can't be told, the provider is not calle
 """
 
 import asyncio
-from collections.abc import Collection
-from contextlib import suppress
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any  # arguments of tools are untyped wire data
 
 import msgspec
 import structlog
@@ -28,8 +29,9 @@ NOTE = (
 
 
 KNOWLEDGE = "knowledge"  # the kind of the tool that finds passages
-# More than so many characters not read before are read in a thread: a few milliseconds on the loop are all it may take.
+# More characters than these are searched in a thread: a few milliseconds on the loop are all it may take.
 _ON_THE_LOOP = 1_500
+_MOST_S = 2.0  # for all texts of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +87,19 @@ class Screened:
 
     async def _hide(self) -> View:
         request, hear = self._whole.request, self._whole.hear
-        redaction = Redaction(self._detector, self._hides)
-        if self._detector.unread(message.text for message in request.messages) > _ON_THE_LOOP:
-            request = await asyncio.to_thread(hidden, redaction, request)
+        redaction = Redaction(self._detector, self._hides, ends_at=time.monotonic() + _MOST_S)
+        texts = texts_of(request)
+        if sum(len(text.text) for text in texts if text.is_searched) > _ON_THE_LOOP:
+            request = await asyncio.to_thread(hidden, redaction, request, texts)
         else:
-            request = hidden(redaction, request)
+            request = hidden(redaction, request, texts)
         if redaction.is_empty:
             return self._whole
         return View(request, None if hear is None else Listener(redaction, hear), redaction)
 
 
-def hidden(redaction: Redaction, request: LLMRequest) -> LLMRequest:
-    """The request as a provider may read it. Raises what the detection raises.
+def texts_of(request: LLMRequest) -> list[Text]:
+    """Those of the messages, one each, then the arguments of their calls.
 
     The system's first message is the tenant's own instructions, and passages are of its own documents: they go as they
     are, and so do images. The system's later messages are ours, and quote what others said as JSON.
@@ -108,11 +111,17 @@ def hidden(redaction: Redaction, request: LLMRequest) -> LLMRequest:
         is_knowledge = message.role is Role.TOOL and message.tool_name in knowledge
         holds_json = message.role in (Role.SYSTEM, Role.TOOL) and message is not first and not is_knowledge
         texts.append(Text(message.text, holds_json, is_ours=message.role is Role.SYSTEM or is_knowledge))
-    calls = [Text(json.dumps_text(call.arguments), True) for message in request.messages for call in message.tool_calls]
-    shown = redaction.hide([*texts, *calls])
+    calls = (call for message in request.messages for call in message.tool_calls)
+    return [*texts, *(Text(json.dumps_text(call.arguments), holds_json=True) for call in calls)]
+
+
+def hidden(redaction: Redaction, request: LLMRequest, texts: Sequence[Text]) -> LLMRequest:
+    """The request as a provider may read it: `texts` are its own. Raises what the detection raises."""
+    shown = redaction.hide(texts)
     if redaction.is_empty:
         return request
-    messages = [_with(redaction, message, text) for message, text in zip(request.messages, shown, strict=False)]
+    arguments = map(json.loads, shown[len(request.messages) :])
+    messages = [_with(message, text, arguments) for message, text in zip(request.messages, shown, strict=False)]
     place = max((at for at, message in enumerate(messages) if message.role is Role.SYSTEM), default=None)
     if place is None:
         messages.insert(0, Message(Role.SYSTEM, NOTE))
@@ -155,13 +164,7 @@ class Listener:
         self._restoring.end()
 
 
-def _with(redaction: Redaction, message: Message, text: str) -> Message:
-    """The message with `text` in place of its own, and the arguments of its calls without the values."""
-    if message.role is Role.TOOL and text != message.text:
-        with suppress(ValueError):  # of a result that is no JSON, the text is taken as it is
-            text = json.dumps_text(redaction.hidden_value(json.loads(message.text)))
-    calls = tuple(
-        msgspec.structs.replace(call, arguments=redaction.hidden_value(call.arguments), raw="")
-        for call in message.tool_calls
-    )
+def _with(message: Message, text: str, arguments: Iterator[Any]) -> Message:
+    """The message with `text` in place of its own, and the next `arguments` in its calls."""
+    calls = tuple(msgspec.structs.replace(call, arguments=next(arguments), raw="") for call in message.tool_calls)
     return msgspec.structs.replace(message, text=text, tool_calls=calls)

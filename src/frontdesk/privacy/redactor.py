@@ -5,15 +5,18 @@ it does not know, so that no placeholder opens what somebody else wrote. Text th
 itself replaced, and comes back as it was.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any  # tool arguments are untyped wire data
 
 import orjson
 
 from frontdesk.core import json
-from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.detector import DetectionTooSlow, Detector
 from frontdesk.privacy.models import Entity
 
 PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]{1,20}_\d{1,5}\]")
@@ -26,17 +29,28 @@ _LITERAL = "LITERAL"
 _SHORTEST_REPEATED = 4
 _QUOTED = re.compile(r'["{\[]')
 _STRUCTURE = re.compile(r'["{}\[\]]')
+_NAME_ENDS = re.compile(r'"\s*:')
+_ENDS_NUMBER = re.compile(r'[\s",:{}\[\]]')
+_AROUND = " \t\n,:"  # of a value, but none of it
+# Of JSON, and of JSON that is a text in JSON. A quote behind two backslashes ends its text, so it is none.
+_ESCAPE = re.compile(r'(?:\\\\)*\\"|\\+(?:u[0-9a-fA-F]{4}|[/bfnrt])?')
+_WHITE = {"n": "\n", "t": "\t"}
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to be hidden. In one that holds JSON, values are read without its escapes and end at its quotes."""
+    """A text to be hidden. One that holds JSON holds it still: a number that is hidden becomes a text."""
 
     text: str
     holds_json: bool = False
     # Of what is ours, nothing is hidden but what looks like a placeholder, and what others said where we quote them:
     # in JSON, from the first quote or bracket of a line to its end.
     is_ours: bool = False
+
+    @property
+    def is_searched(self) -> bool:
+        return not self.is_ours or self.holds_json
 
 
 Place = tuple[int, int, str]  # start, end, kind
@@ -45,15 +59,19 @@ Place = tuple[int, int, str]  # start, end, kind
 class Redaction:
     """The values of one request and their placeholders, numbered in the order in which they are met."""
 
-    def __init__(self, detector: Detector, entities: frozenset[Entity], *, for_good: bool = False) -> None:
-        """`for_good`: nothing will be put back, so what looks like a placeholder may stay."""
+    def __init__(
+        self, detector: Detector, entities: frozenset[Entity], *, for_good: bool = False, ends_at: float = math.inf
+    ) -> None:
+        """`for_good`: nothing will be put back, so what looks like a placeholder may stay. `ends_at`: of the monotonic
+        clock; later nothing is hidden any more, and DetectionTooSlow is raised."""
         self._detector = detector
         self._entities = entities
         self._for_good = for_good
+        self._ends_at = ends_at
         self._placeholders: dict[str, str] = {}  # by value
         self._values: dict[str, str] = {}  # by placeholder
         self._counts: dict[str, int] = {}
-        self._repeated: list[str] = []  # values that may stand where nothing was found, the longest first
+        self._repeated = _Repeated({}, holds_json=False), _Repeated({}, holds_json=True)
 
     @property
     def is_empty(self) -> bool:
@@ -62,15 +80,20 @@ class Redaction:
 
     def hide(self, texts: Sequence[Text]) -> list[str]:
         """The texts with placeholders; a value found in one of them is hidden in all. Raises DetectionTooSlow."""
-        places = [list(self._places(text)) for text in texts]
-        for text, found in zip(texts, places, strict=True):
+        read = [(text, _reading(text.text)) for text in texts]
+        places = [self._places(text, reading) for text, reading in read]
+        for (text, _), found in zip(read, places, strict=True):
             for start, end, kind in found:
-                self._placeholder(_read(text, start, end), kind)
+                self._placeholder(_value(text, start, end), kind)
         if self.is_empty:
             return [text.text for text in texts]
-        long = (value for value in self._placeholders if len(value) >= _SHORTEST_REPEATED)
-        self._repeated = sorted(long, key=len, reverse=True)
-        return [self._hidden(text, found, self._repeated) for text, found in zip(texts, places, strict=True)]
+        kinds = {
+            value: _kind(placeholder)
+            for value, placeholder in self._placeholders.items()
+            if len(value) >= _SHORTEST_REPEATED and _kind(placeholder) != _LITERAL
+        }
+        self._repeated = _Repeated(kinds, holds_json=False), _Repeated(kinds, holds_json=True)
+        return [self._hidden(text, reading, found) for (text, reading), found in zip(read, places, strict=True)]
 
     def restored(self, text: str) -> str:
         """The text with the values; placeholders that are none of this request's stay."""
@@ -97,55 +120,60 @@ class Redaction:
                 return value
 
     def hidden_value(self, value: Any) -> Any:
-        """A JSON value with placeholders for what `hide` met and for what its texts hold, in the same structure; a
-        number that is one of the values becomes a text. Raises DetectionTooSlow."""
-        match value:
-            case str():
-                text = Text(value)
-                return self._placeholders.get(value) or self._hidden(text, list(self._places(text)), self._repeated)
-            case dict():
-                return {name: self.hidden_value(inner) for name, inner in value.items()}
-            case list():
-                return [self.hidden_value(inner) for inner in value]
-            case int() | float():
-                return self._placeholders.get(str(value), value)
-            case _:
-                return value
+        """A JSON value with placeholders for what `hide` met and for what it holds, names of fields included; a number
+        that is hidden becomes a text. Raises DetectionTooSlow."""
+        text = Text(value) if isinstance(value, str) else Text(json.dumps_text(value), holds_json=True)
+        reading = _reading(text.text)
+        hidden = self._hidden(text, reading, self._places(text, reading))
+        return json.loads(hidden) if text.holds_json else hidden
 
-    def _places(self, text: Text) -> Iterator[Place]:
-        """Where something is to be hidden, in order."""
+    def _places(self, text: Text, reading: str) -> list[Place]:
+        """Where something is to be hidden, in order, none overlapping."""
         found: list[Place] = []
-        if not text.is_ours or text.holds_json:
-            found = [
-                (each.start, each.end, each.entity.value)
-                for each in self._detector.find(text.text)
-                if each.entity in self._entities and not (text.is_ours and _is_prose(text.text, each.start))
-            ]
-        if "[" in text.text and not self._for_good:
-            looks_like = [(*match.span(), _LITERAL) for match in PLACEHOLDER.finditer(text.text)]
-            found = [place for place in found if not any(_overlap(place, other) for other in looks_like)] + looks_like
-            found.sort()
-        for start, end, kind in found:
-            if text.holds_json and kind != _LITERAL:
-                yield from ((*part, kind) for part in _unquoted(text.text, start, end))
-            else:
-                yield start, end, kind
+        if text.is_searched:
+            for start, end, kind in self._found(reading):
+                if text.is_ours and _is_prose(text.text, start):
+                    continue
+                found += self._between_quotes(reading, start, end, kind) if text.holds_json else [(start, end, kind)]
+        if "[" not in text.text or self._for_good:
+            return list(_disjoint(reading, found, ()))
+        return list(_disjoint(reading, found, [(*match.span(), _LITERAL) for match in PLACEHOLDER.finditer(text.text)]))
 
-    def _hidden(self, text: Text, found: Sequence[Place], repeated: Sequence[str]) -> str:
-        places = list(found)
-        if not text.is_ours or text.holds_json:
-            for value in repeated:
-                written = _escaped(value) if text.holds_json else value
-                if written in text.text:
-                    kind = self._placeholders[value][1:-1].rpartition("_")[0]
-                    again = ((*span, kind) for span in _standing_alone(text.text, written))
-                    places += [place for place in again if not any(_overlap(place, other) for other in places)]
-        if not places:
-            return text.text
+    def _found(self, reading: str) -> Iterator[Place]:
+        for each in self._detector.find(reading, self._ends_at):
+            if each.entity in self._entities:
+                yield each.start, each.end, each.entity.value
+
+    def _between_quotes(self, reading: str, start: int, end: int, kind: str) -> Iterator[Place]:
+        """The parts of a place between the quotes and brackets of JSON. Names of fields that merely stand between two
+        values are none of it: they are searched by themselves."""
+        marks = [match.start() for match in _STRUCTURE.finditer(reading, start, end)]
+        for first, last in zip([start, *(mark + 1 for mark in marks)], [*marks, end], strict=True):
+            if marks and _NAME_ENDS.match(reading, last):
+                for at, stop, named in self._found(reading[first:last]):
+                    yield first + at, first + stop, named
+            else:
+                yield first, last, kind
+
+    def _hidden(self, text: Text, reading: str, found: Sequence[Place]) -> str:
+        if time.monotonic() > self._ends_at:
+            raise DetectionTooSlow("Personal data could not be hidden in time.")
+        places = found
+        if text.is_searched and (again := list(self._repeated[text.holds_json].places(text.text, reading))):
+            literals = [place for place in found if place[2] == _LITERAL]
+            places = list(_disjoint(reading, [*(place for place in found if place[2] != _LITERAL), *again], literals))
         pieces: list[str] = []
-        reached = 0
-        for start, end, kind in sorted(places):
-            pieces += (text.text[reached:start], self._placeholder(_read(text, start, end), kind))
+        reached, is_within = 0, False
+        for start, end, kind in places:
+            if start < reached:  # a number that has been hidden whole
+                continue
+            is_within ^= reading.count('"', reached, start) % 2 == 1
+            if text.holds_json and not text.is_ours and not is_within and kind != _LITERAL:
+                start, end = _whole(reading, reached, start, end)
+                shown = f'"{self._placeholder(_value(text, start, end), kind)}"'
+            else:
+                shown = self._placeholder(_value(text, start, end), kind)
+            pieces += (text.text[reached:start], shown)
             reached = end
         return "".join((*pieces, text.text[reached:]))
 
@@ -156,6 +184,34 @@ class Redaction:
             known = self._placeholders[value] = f"[{kind}_{number}]"
             self._values[known] = value
         return known
+
+
+class _Repeated:
+    """Values that may stand where nothing was found. A text is looked through once, however many they are: by the
+    first word of a value and the lengths of those that begin with it."""
+
+    def __init__(self, kinds: dict[str, str], *, holds_json: bool) -> None:
+        """`kinds`: of placeholders, by value."""
+        self._kinds = {_escaped(value): kind for value, kind in kinds.items()} if holds_json else kinds
+        lengths: dict[str, set[tuple[int, int]]] = {}
+        for value in self._kinds:
+            if (word := _WORD.search(_reading(value))) is not None:
+                lengths.setdefault(word.group(), set()).add((len(value), word.start()))
+        # By the first word: of the values with it, length and characters before the word, the longest first.
+        self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
+
+    def places(self, text: str, reading: str) -> Iterator[Place]:
+        """Where one stands, not as a part of a longer word; some may overlap."""
+        if not self._lengths:
+            return
+        for word in _WORD.finditer(reading):
+            for length, before in self._lengths.get(word.group(), ()):
+                start = word.start() - before
+                end = start + length
+                kind = self._kinds.get(text[start:end]) if start >= 0 else None
+                if kind is not None and not _is_cut(reading, start) and not _is_cut(reading, end):
+                    yield start, end, kind
+                    break
 
 
 class Restoring:
@@ -185,7 +241,18 @@ class Restoring:
             self._tell(self._redaction.restored(text))
 
 
-def _read(text: Text, start: int, end: int) -> str:
+def _reading(text: str) -> str:
+    """The text as it is searched, of the same length: blanks and ends of lines stand for the escapes of JSON, which
+    would stick to the words behind them. In any text, since JSON may be quoted in it."""
+    return _ESCAPE.sub(_blank, text) if "\\" in text else text
+
+
+def _blank(escape: re.Match[str]) -> str:
+    written = escape.group()
+    return _WHITE.get(written[-1], " ").rjust(len(written))
+
+
+def _value(text: Text, start: int, end: int) -> str:
     """The value itself, without the escapes of the JSON that it stands in."""
     written = text.text[start:end]
     if not text.holds_json or "\\" not in written:
@@ -200,29 +267,49 @@ def _escaped(value: str) -> str:
     return json.dumps_text(value)[1:-1]
 
 
-def _unquoted(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The parts of a place between the quotes and brackets of JSON, those with letters or figures in them."""
-    at = start
-    for match in [*_STRUCTURE.finditer(text, start, end), None]:
-        stop = end if match is None else match.start()
-        part = text[at:stop]
-        if any(map(str.isalnum, part)):
-            yield at + len(part) - len(part.lstrip(" ,:\\")), stop - len(part) + len(part.rstrip(" ,:\\"))
-        at = stop if match is None else match.end()
+def _kind(placeholder: str) -> str:
+    return placeholder[1:-1].rpartition("_")[0]
 
 
-def _standing_alone(text: str, value: str) -> Iterator[tuple[int, int]]:
-    """Where the value stands, not as a part of a longer word."""
-    start = text.find(value)
-    while start >= 0:
-        end = start + len(value)
-        if not (_is_word(text, start - 1) and _is_word(text, start)) and not (
-            _is_word(text, end - 1) and _is_word(text, end)
-        ):
-            yield start, end
-            start = text.find(value, end)
+def _disjoint(reading: str, places: Iterable[Place], literals: Sequence[Place]) -> Iterator[Place]:
+    """All of them in order. Of what overlaps nothing is lost: the later begins where the earlier ends, and literals,
+    which are in order, stay whole."""
+    ends = [end for _, end, _ in literals]
+    pieces = list(literals)
+    for start, end, kind in places:
+        at = start
+        for number in range(bisect_right(ends, start), len(literals)):
+            if literals[number][0] >= end:
+                break
+            pieces.append((at, literals[number][0], kind))
+            at = literals[number][1]
+        pieces.append((at, end, kind))
+    reached = 0
+    for start, end, kind in sorted(pieces, key=lambda place: (place[0], -place[1])):
+        if kind == _LITERAL:
+            yield start, end, kind
         else:
-            start = text.find(value, start + 1)
+            start, end = _trimmed(reading, max(start, reached), end)
+            if start >= end:
+                continue
+            yield start, end, kind
+        reached = end
+
+
+def _trimmed(reading: str, start: int, end: int) -> tuple[int, int]:
+    """From its first letter or figure, or what may stand before one, to its last; empty where there is none."""
+    part = reading[start:end]
+    if not any(map(str.isalnum, part)):
+        return start, start
+    return end - len(part.lstrip(_AROUND)), start + len(part.rstrip(_AROUND))
+
+
+def _whole(reading: str, reached: int, start: int, end: int) -> tuple[int, int]:
+    """The whole number of which a part was found."""
+    while start > reached and not _ENDS_NUMBER.match(reading, start - 1):
+        start -= 1
+    behind = _ENDS_NUMBER.search(reading, end)
+    return start, len(reading) if behind is None else behind.start()
 
 
 def _is_prose(text: str, at: int) -> bool:
@@ -230,9 +317,6 @@ def _is_prose(text: str, at: int) -> bool:
     return _QUOTED.search(text, text.rfind("\n", 0, at) + 1, at) is None
 
 
-def _is_word(text: str, at: int) -> bool:
-    return 0 <= at < len(text) and text[at].isalnum()
-
-
-def _overlap(one: Place, other: Place) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def _is_cut(text: str, at: int) -> bool:
+    """Whether a word goes on there."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
