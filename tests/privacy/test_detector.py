@@ -75,6 +75,9 @@ def test_personal_data_is_found_whole(text: str, entity: str, value: str) -> Non
         "I want to talk to a person, please.",
         "",
         "\n \t",
+        "ring 4-4 88a088f4-1bd5-4fef-bf55-bf80883b9287",
+        "my order is A-1001, ref 88a088f4-1bd5-4fef-bf55-bf80883b9287",
+        "commit 9f86d081884c7d659a2feaa0c55ad015",
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:

@@ -57,6 +57,12 @@ _NAMES = FIRST | LAST | PLACE
 _LONGEST_PARTICLE = 3  # letters: "van", "de", "bin"
 _LONGEST_ABBREVIATION = 4  # letters: "apt.", "str."
 _OF_PROSE = frozenset("#*<?!|=")
+# What machines number things with: UUIDs, and long hexadecimal words that have letters behind the first two, unlike an
+# IBAN. Cut at their figures they would read like addresses.
+_REFERENCE = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b(?=[0-9a-f]{2}[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16,}\b",
+    re.IGNORECASE,
+)
 _LONGEST = 400  # words that are tagged at once: memory and time grow with them
 _REMEMBERED = 8_192
 
@@ -80,7 +86,7 @@ class Tagger:
         """Persons, addresses and places, in order."""
         field = self._of_this_thread()
         found: list[Finding] = []
-        tokens = tokenize(text)
+        tokens = tokenize(_REFERENCE.sub(_blank, text))
         for at in range(0, len(tokens), _LONGEST):
             part = tokens[at : at + _LONGEST]
             labels = field.tag(self._features.of(part))
@@ -149,6 +155,11 @@ def _ends_sentence(before: str, after: str) -> bool:
 def _sureness(field: FieldTagger, labels: Sequence[str], first: int, last: int) -> float:
     """How probable the least probable of the words' labels is, whatever the others are."""
     return min(float(field.marginal(labels[at], at)) for at in range(first, last + 1))
+
+
+def _blank(reference: re.Match[str]) -> str:
+    """As long, so that places stay."""
+    return " " * len(reference.group())
 
 
 def tokenize(text: str) -> list[re.Match[str]]:
