@@ -145,8 +145,10 @@ async def test_pressing_everything_that_can_be_pressed_runs_nothing(
 async def test_the_explanation_is_words(page: Page, hostile: Served, abroad: list[str]) -> None:
     await asked(page, hostile)
     session = await page.evaluate("localStorage.getItem('frontdesk.hostile.session')")
-    history = await hostile.client.get(f"/api/hostile/conversations/{session}", params={"after": 0})
+    key = await hostile.bearing_key("hostile")
+    history = await hostile.nobody.get(f"/api/hostile/conversations/{session}", params={"after": 0}, headers=key)
     message = history.json()["messages"][-1]["message_id"]
+    await page.set_extra_http_headers(key)
     await page.goto(f"{hostile.url}/t/hostile/messages/{message}/explanation")
     await expect(page.get_by_role("heading", name="Why this answer?")).to_be_visible()
     await expect(page.get_by_text("window.hacked").first).to_be_visible()
@@ -186,7 +188,8 @@ async def test_text_that_turns_its_neighbours_round_turns_only_itself(page: Page
 
 
 async def test_a_model_that_never_ends_its_brackets_holds_nobody_up(page: Page, hostile: Served) -> None:
-    sent = await hostile.post_chat("[" * 1000 + "](" * 500, path="/api/hostile/chat")
+    body = {"user_id": "ann", "message": "[" * 1000 + "](" * 500}
+    sent = await hostile.nobody.post("/api/hostile/chat", json=body)
     assert sent.status_code == 200
     await page.goto(f"{hostile.url}/t/hostile")
     await page.evaluate(f"localStorage.setItem('frontdesk.hostile.session', {json.dumps(sent.json()['session_id'])})")

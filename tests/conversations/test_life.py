@@ -36,6 +36,9 @@ from frontdesk.core.errors import ConversationNotFound, IdempotencyConflict, Ses
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
+from frontdesk.db.reads import Reads
+from frontdesk.privacy.detector import Detector
+from frontdesk.privacy.tagger import Tagger
 from frontdesk.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -133,7 +136,8 @@ class Life(RuleBasedStateMachine):
         self.store = ConversationStore(self.db, SEALED)
         self.conversations = Conversations(
             self.db, self.store, Live(), Metrics(CollectorRegistry()), worker=WORKERS[0], lease_s=LEASE_S,
-            start=lambda _turn, _heard: True, wake=lambda: None, patience_s=1,
+            start=lambda _turn, _heard: True, wake=lambda: None, patience_s=1, detector=Detector(Tagger.load()),
+            reads=Reads(self.db, None, lambda _source: None),
         )  # fmt: skip
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

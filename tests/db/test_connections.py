@@ -26,7 +26,11 @@ async def test_connections_that_the_server_has_ended_meanwhile_are_nobodys_error
 ) -> None:
     owner = await asyncpg.connect(database_url)
     try:
-        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'frontdesk'"
+        ended = """
+            SELECT pg_terminate_backend(pid, 5000)
+              FROM pg_stat_activity
+             WHERE application_name = 'frontdesk' AND datname = current_database()
+        """
         assert [row[0] for row in await owner.fetch(ended)] == [True] * AT_HAND
     finally:
         await owner.close()
