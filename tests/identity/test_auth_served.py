@@ -202,6 +202,41 @@ async def test_a_link_is_looked_at_without_being_used(desk: Served) -> None:
     assert (await desk.nobody.post("/api/auth/link", json={"token": "made up"})).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sign_in": {"openid": {"issuer": "https://mine.example", "client_id": "mine", "client_secret": "mine"}}},
+        {"sign_in": {"session_days": 7}},
+        {"issuers": [{"issuer": "https://mine.example", "audience": "mine", "jwks_url": "https://mine.example/keys"}]},
+    ],
+    ids=["openid", "days", "issuers"],
+)
+async def test_who_vouches_for_people_is_the_owners_to_say(desk: Served, change: dict[str, object]) -> None:
+    admin = await member(desk, "admin", f"ada{len(str(change))}@example.org")
+    owner = await tokens(desk)
+    made = await desk.nobody.post(
+        "/api/admin/keys",
+        json={"name": "settings", "scopes": ["settings:read", "settings:write"]},
+        headers=bearing(owner["access_token"]),
+    )
+    for credential in (admin["access_token"], made.json()["key"]):
+        headers = bearing(credential)
+        before = await desk.nobody.get("/api/admin/settings", headers=headers)
+        headers["if-match"] = before.headers["etag"]
+        refused = await desk.nobody.patch("/api/admin/settings", json=change, headers=headers)
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "FORBIDDEN")
+        other = {"greeting": f"Hello {credential[-4:]}"}
+        allowed = await desk.nobody.patch("/api/admin/settings", json=other, headers=headers)
+        assert allowed.status_code == 200, allowed.text
+
+
+async def test_an_owner_says_how_people_sign_in(desk: Served) -> None:
+    headers = bearing((await tokens(desk))["access_token"])
+    headers["if-match"] = (await desk.nobody.get("/api/admin/settings", headers=headers)).headers["etag"]
+    changed = await desk.nobody.patch("/api/admin/settings", json={"sign_in": {"session_days": 20}}, headers=headers)
+    assert changed.status_code == 200, changed.text
+
+
 async def test_forgotten_passwords_are_answered_alike(desk: Served) -> None:
     answers = [
         await desk.nobody.post("/api/auth/forgot", json={"email": email}) for email in (OLGA, "nobody@example.org")

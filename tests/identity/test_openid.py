@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 from joserfc.jwk import RSAKey
-from office import BASE, COMMAND, HOME, Office
+from office import BASE, COMMAND, HOME, PASSWORD, Office, token_of
 from provider import CLIENT_ID, CLIENT_SECRET, Provider
 
 from frontdesk.agents.models import Tenant, TenantSettings
@@ -108,11 +108,41 @@ async def test_other_domains_and_unverified_addresses_are_refused(visit: Visit, 
         await visit.signed_in()
 
 
-async def test_an_active_owner_is_not_taken_over_by_a_provider(visit: Visit) -> None:
-    owner = await visit.office.owner()
-    visit.provider.person(owner.email)
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize(("role", "is_operator"), [(Role.OWNER, False), (Role.VIEWER, True)])
+async def test_owners_and_operators_are_not_known_by_an_address(
+    visit: Visit, role: Role, is_operator: bool, is_active: bool
+) -> None:
+    office = visit.office
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, ANN, "Ann", role)
+    await office.change(COMMAND, invited.staff, is_operator=is_operator)
+    if is_active:
+        again = await office.staffing.invite_again(office.tenant_id, "Acme", COMMAND, invited.staff.id)
+        assert again.link is not None
+        await office.welcome.accept(token_of(again.link), office.settings, None, "Ann", PASSWORD, HOME)
+    visit.provider.person(ANN)
     with pytest.raises(SignInFailed):
         await visit.signed_in()
+
+
+@pytest.mark.parametrize("raised", [{"role": Role.OWNER}, {"is_operator": True}], ids=lambda raised: next(iter(raised)))
+@pytest.mark.parametrize("has_password", [True, False])
+async def test_who_is_raised_to_owner_or_operator_is_known_by_no_provider_any_more(
+    visit: Visit, raised: dict[str, Any], has_password: bool
+) -> None:
+    office = visit.office
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, ANN, "Ann", Role.ADMIN)
+    if has_password:
+        assert invited.link is not None
+        await office.welcome.accept(token_of(invited.link), office.settings, None, "Ann", PASSWORD, HOME)
+    visit.provider.person(ANN)
+    opened = await visit.signed_in()
+    changed = await office.change(COMMAND, invited.staff, **raised)
+    with pytest.raises(SignInFailed):
+        await visit.signed_in()
+    # Whose only way it was is to choose a password first.
+    assert changed.state is (State.ACTIVE if has_password else State.INVITED)
+    assert (opened.session_id in office.tokens.over) == (not has_password)
 
 
 async def test_who_is_disabled_is_refused(visit: Visit) -> None:

@@ -10,7 +10,7 @@ from frontdesk.audit import Actor
 from frontdesk.core.errors import Conflict, Forbidden, Invalid, NotFound
 from frontdesk.identity.links import LinkInvalid
 from frontdesk.identity.models import Kind, Principal
-from frontdesk.identity.permissions import SCOPES, Permission, Role
+from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
 from frontdesk.identity.sign_in import SignInFailed
 from frontdesk.identity.staff import Staff, State
 from frontdesk.identity.staffing import By, ChangedMeanwhile, LastOwner
@@ -232,6 +232,49 @@ async def test_operators_are_made_by_operators_alone(office: Office) -> None:
         await office.change(office.as_staff(second), second, is_operator=True)
     changed = await office.change(office.as_staff(owner), second, is_operator=True)
     assert Permission.TENANTS_MANAGE in changed.permissions
+
+
+async def test_operators_are_touched_by_operators_alone(office: Office) -> None:
+    await office.owner()
+    second = office.as_staff(await office.member(Role.OWNER, "pia@example.org"))
+    operator = await office.change(COMMAND, await office.member(Role.VIEWER, "oda@example.org"), is_operator=True)
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, "ole@example.org", "Ole", Role.VIEWER)
+    await office.change(COMMAND, invited.staff, is_operator=True)
+    attempts = (
+        office.change(second, operator, name="Nobody"),
+        office.change(second, operator, is_operator=False),
+        remove(office, second, operator),
+        office.staffing.end_sessions(office.tenant_id, second, operator.id),
+        office.staffing.invite_again(office.tenant_id, "Acme", second, invited.staff.id),
+    )
+    for attempt in attempts:
+        with pytest.raises(Forbidden):
+            await attempt
+
+
+@pytest.mark.parametrize("change", [{"role": Role.OWNER}, {"is_operator": True}], ids=lambda change: next(iter(change)))
+async def test_open_links_end_with_the_role_that_they_were_made_for(office: Office, change: dict[str, object]) -> None:
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, "ann@example.org", "Ann", Role.VIEWER)
+    ben = await office.member(Role.VIEWER, "ben@example.org")
+    reset = await office.staffing.reset_link(office.tenant_id, COMMAND, ben.email)
+    assert invited.link is not None
+    for staff, link in ((invited.staff, invited.link), (ben, reset)):
+        await office.change(COMMAND, staff, name="Another")
+        await office.welcome.show(token_of(link))
+        await office.change(COMMAND, staff, **change)
+        with pytest.raises(LinkInvalid):
+            await office.welcome.show(token_of(link))
+
+
+async def test_a_key_gives_no_role_that_may_more_than_itself(office: Office) -> None:
+    scopes = (ROLES[Role.VIEWER] - {Permission.ACCOUNT}) | {Permission.STAFF_WRITE}
+    key = By(Principal(Kind.API_KEY, office.tenant_id, "key", scopes), Actor("api_key", "key"))
+    viewer = await office.member(Role.VIEWER, "ann@example.org", key)
+    for role in (Role.SUPPORTER, Role.ADMIN):
+        with pytest.raises(Forbidden):
+            await office.staffing.invite(office.tenant_id, "Acme", key, "eve@example.org", "Eve", role)
+        with pytest.raises(Forbidden):
+            await office.change(key, viewer, role=role)
 
 
 async def test_of_two_changes_to_the_same_version_one_is_refused(office: Office) -> None:

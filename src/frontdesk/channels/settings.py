@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from frontdesk.apply.forms import TenantForm
 from frontdesk.apply.written import Values
-from frontdesk.channels.access import Access, Caller
+from frontdesk.channels.access import Access, Caller, allowed
 from frontdesk.channels.bodies import read_object
 from frontdesk.channels.definitions import CHANGED, MOST, Defining, IfMatch, etag_of, refuse_stale, tagged
 from frontdesk.channels.openapi import described, schema_of
@@ -19,6 +19,9 @@ OPERATORS = frozenset({
     "slug", "secrets", "region", "permitted", "http_allow", "chunk_tokens", "chunk_overlap", "limits",
     "requests_per_minute", "tokens_per_minute",
 })  # fmt: skip
+
+# Who vouches for people could name himself as one of higher rank: only owners change it (`sign_in:write`).
+OWNERS = ("sign_in", "issuers")
 
 _EXAMPLE = {"greeting": "Hello! How can we help?", "languages": ["en", "es"]}
 
@@ -50,7 +53,8 @@ def build_router(defining: Defining, access: Access) -> APIRouter:
         "", openapi_extra=body, responses=described(200, item, "They are stored", example, tagged=True) | CHANGED
     )
     async def patch_settings(caller: Annotated[Caller, writes], request: Request, if_match: IfMatch = None) -> Response:
-        """Change some of them (RFC 7396: objects are merged, null goes back to the default). Needs `If-Match`."""
+        """Change some of them (RFC 7396: objects are merged, null goes back to the default). Needs `If-Match`,
+        and `sign_in:write` for `sign_in` and `issuers`."""
         changes = await read_object(request, MOST)
         errors = [FieldError(key, "only files that are applied change this") for key in changes if key in OPERATORS]
         if errors:
@@ -58,7 +62,10 @@ def build_router(defining: Defining, access: Access) -> APIRouter:
 
         def edit(values: Values) -> None:
             refuse_stale(values["tenant.yaml"], if_match, is_replaced=True)
-            values["tenant.yaml"] = merged(values["tenant.yaml"], changes)
+            before, after = values["tenant.yaml"], merged(values["tenant.yaml"], changes)
+            if any(before.get(key) != after.get(key) for key in OWNERS):
+                allowed(caller.principal, Permission.SIGN_IN_WRITE)
+            values["tenant.yaml"] = after
 
         return _settings(await defining.change(caller, request, "tenant.yaml", edit))
 

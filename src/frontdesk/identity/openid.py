@@ -193,7 +193,10 @@ class OpenID:
     async def _found(
         self, scope: TenantScope, settings: OpenIDSettings, subject: str, email: str, name: str
     ) -> Staff | None:
-        """Who he is here: by his name at the provider, or by the address that he was invited with."""
+        """Who he is here: by his name at the provider, or by the address that he was invited with.
+
+        Owners and operators are never known by an address.
+        """
         await staff_store.take_turns(scope)
         subject = hashlib.sha256(f"{settings.issuer}\n{subject}".encode()).hexdigest()
         known = await staff_store.staff_by_openid(scope, subject)
@@ -201,8 +204,8 @@ class OpenID:
             return known if known.state is State.ACTIVE else None
         invited = await staff_store.staff_by_email(scope, email)
         if invited is not None:
-            if invited[0].role is Role.OWNER and invited[0].state is State.ACTIVE:
-                return None  # who may change the tenant's settings could be anybody by a provider of his own
+            if invited[0].role is Role.OWNER or invited[0].is_operator:
+                return None  # they begin by their links: a provider would make whom it likes one of them
             return await staff_store.activate_by_openid(scope, invited[0].id, subject)
         if settings.role is None:
             return None

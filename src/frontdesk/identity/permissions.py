@@ -15,6 +15,7 @@ class Permission(StrEnum):
     DEFINITIONS_WRITE = "definitions:write"
     SETTINGS_READ = "settings:read"  # of the tenant: limits, languages, widget
     SETTINGS_WRITE = "settings:write"
+    SIGN_IN_WRITE = "sign_in:write"  # who vouches for people: providers and issuers
     SECRETS_WRITE = "secrets:write"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
@@ -53,7 +54,7 @@ _ADMIN = _SUPPORTER | {
 OPERATOR = frozenset({P.TENANTS_MANAGE, P.METRICS_READ})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
-    Role.OWNER: _ADMIN | {P.TENANT_EXPORT},
+    Role.OWNER: _ADMIN | {P.TENANT_EXPORT, P.SIGN_IN_WRITE},
     Role.ADMIN: _ADMIN,
     Role.SUPPORTER: _SUPPORTER,
     Role.VIEWER: _VIEWER,
@@ -64,5 +65,5 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
 # Who comes without a credential, where the tenant lets him.
 ANONYMOUS = frozenset({P.CHAT})
 
-# What an API key may be given: not what belongs to a person.
-SCOPES = ROLES[Role.OWNER] - {P.ACCOUNT}
+# What an API key may be given: not what belongs to a person, nor what lets people in.
+SCOPES = ROLES[Role.OWNER] - {P.ACCOUNT, P.SIGN_IN_WRITE}

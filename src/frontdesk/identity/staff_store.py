@@ -123,12 +123,19 @@ async def add_staff(
 async def change_staff(
     scope: TenantScope, staff_id: UUID, version: int, name: str, role: Role, state: State, *, is_operator: bool
 ) -> Staff | None:
-    """None when it is no longer at `version`."""
+    """None when it is no longer at `version`.
+
+    Who becomes owner or operator is no longer known by a provider, and is invited anew when that was his only way.
+    """
     query = f"""
         UPDATE staff
            SET name = $4, role = $5, is_operator = $7, version = version + 1,
-               -- Whoever has never accepted an invitation can't be more than invited.
-               state = CASE WHEN $6 = 'active' AND password_hash IS NULL AND openid_subject IS NULL THEN 'invited'
+               openid_subject = CASE WHEN NOT ($5 = 'owner' AND role <> 'owner' OR $7 AND NOT is_operator)
+                                     THEN openid_subject END,
+               -- Who has no way to sign in can't be more than invited.
+               state = CASE WHEN $6 = 'active' AND password_hash IS NULL
+                             AND (openid_subject IS NULL OR $5 = 'owner' AND role <> 'owner' OR $7 AND NOT is_operator)
+                            THEN 'invited'
                             ELSE $6 END
          WHERE tenant_id = $1
            AND id = $2

@@ -16,7 +16,7 @@ from frontdesk.identity.failures import What
 from frontdesk.identity.links import Purpose
 from frontdesk.identity.mail import Letter, Mail
 from frontdesk.identity.models import Kind, Principal
-from frontdesk.identity.permissions import Permission, Role
+from frontdesk.identity.permissions import ROLES, Permission, Role
 from frontdesk.identity.staff import Staff, State, folded
 
 Ended = Callable[[UUID], None]
@@ -102,6 +102,8 @@ class Staffing:
             await staff_store.take_turns(scope)
             staff = await _existing(scope, staff_id)
             await _authorised(scope, by, staff.role, staff.role)
+            if staff.is_operator:
+                _refuse_operators_by_others(by)
             if staff.state is not State.INVITED:
                 raise Conflict("This person has accepted an invitation already, or is disabled.")
             token = await links.make(scope, Purpose.INVITATION, staff.id, self._clock.now())
@@ -118,7 +120,7 @@ class Staffing:
             before = await _existing(scope, staff_id)
             role, state = changes.role or before.role, changes.state or before.state
             await _authorised(scope, by, before.role, role)
-            if changes.is_operator is not None and changes.is_operator != before.is_operator:
+            if before.is_operator or changes.is_operator:
                 _refuse_operators_by_others(by)
             if before.role is Role.OWNER and (role is not Role.OWNER or state is not State.ACTIVE):
                 await _refuse_last_owner(scope, before)
@@ -130,8 +132,10 @@ class Staffing:
             )  # fmt: skip
             if after is None:
                 raise ChangedMeanwhile("Somebody else has changed this person meanwhile.")
-            if after.state is State.DISABLED:
+            if after.state is not State.ACTIVE:
                 await self._end_sessions(scope, staff_id)
+            # What a link leads to is what it was made for.
+            if after.state is State.DISABLED or (after.role, after.is_operator) != (before.role, before.is_operator):
                 await links.withdraw(scope, staff_id)
             await audit.append(
                 scope, by.actor, "staff.changed", f"staff/{staff_id}", _recorded(before), _recorded(after)
@@ -144,6 +148,8 @@ class Staffing:
             await staff_store.take_turns(scope)
             staff = await _existing(scope, staff_id)
             await _authorised(scope, by, staff.role, staff.role)
+            if staff.is_operator:
+                _refuse_operators_by_others(by)
             if staff.role is Role.OWNER:
                 await _refuse_last_owner(scope, staff)
             await self._end_sessions(scope, staff_id)
@@ -158,6 +164,8 @@ class Staffing:
         async with self._db.scope(tenant_id) as scope:
             staff = await _existing(scope, staff_id)
             await _authorised(scope, by, staff.role, staff.role)
+            if staff.is_operator:
+                _refuse_operators_by_others(by)
             ended = await self._end_sessions(scope, staff_id)
             await audit.append(scope, by.actor, "session.ended", f"staff/{staff_id}", after={"sessions": ended})
 
@@ -252,13 +260,15 @@ async def _authorised(scope: TenantScope, by: By, before: Role | None, after: Ro
         if caller is None or caller.state is not State.ACTIVE or Permission.STAFF_WRITE not in caller.permissions:
             raise Forbidden("This account may not change staff any more.")
         role = caller.role
+    elif not ROLES[after] - {Permission.ACCOUNT} <= principal.permissions:
+        raise Forbidden(f"This key may less than the role {after}, and so can't give it.")
     if Role.OWNER in (before, after) and role is not Role.OWNER:
         raise Forbidden("Only owners may make owners or change them.")
 
 
 def _refuse_operators_by_others(by: By) -> None:
     if by.principal is not None and Permission.TENANTS_MANAGE not in by.principal.permissions:
-        raise Forbidden("Only operators may make operators.")
+        raise Forbidden("Only operators may make operators or change them.")
 
 
 async def _refuse_last_owner(scope: TenantScope, staff: Staff) -> None:
