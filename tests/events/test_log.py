@@ -251,3 +251,22 @@ async def test_read_events_are_pruned_and_unread_ones_stay(
     [*_, (position, _)] = await events.after(START, ["messages.raw"], 10)
     await events.move("slow", worker, Position(position.xid + 1, 0), 30)
     assert [await events.prune(7, 1) for _ in range(3)] == [1, 1, 0]
+
+
+class Endless(Counting):
+    async def apply(self, scope: TenantScope, event: Event, derived: int) -> None:
+        if derived == 2:
+            await scope.execute("SET LOCAL statement_timeout = 10")
+            await scope.execute("SELECT pg_sleep(60)")
+        await super().apply(scope, event, derived)
+
+
+async def test_a_statement_that_takes_too_long_holds_nobody_up(
+    database: Database, events: PostgresLog, tenant_id: UUID
+) -> None:
+    for n in (1, 2, 3):
+        await append(database, events, tenant_id, "a", n)
+    await run_to_the_end(database, tenant_id, consumer_loop(database, events, Endless()))
+    async with database.scope(tenant_id) as scope:
+        assert await scope.fetchval("SELECT (value ->> 'n')::int FROM records") == 4
+        assert await scope.fetchval("SELECT error FROM dead_letters") == "QueryCanceledError"

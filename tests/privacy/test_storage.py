@@ -86,8 +86,10 @@ async def stored(owner: Any, tenant: UUID) -> dict[str, Any]:
     }
 
 
-async def redact(database: Database, tenant: UUID, conversation: UUID, search: Detector) -> bool:
-    """Whether anything was to be done."""
+async def redact(
+    database: Database, tenant: UUID, conversation: UUID, search: Detector, meanwhile: str = "SELECT 1"
+) -> bool:
+    """Whether anything was to be done. `meanwhile`: a statement between the search and the change."""
     definitions = DefinitionsCache(database, Metrics(CollectorRegistry()), Limits())
     redactions = Redactions(database, SEALED, definitions, search)
     event = Event(
@@ -98,6 +100,8 @@ async def redact(database: Database, tenant: UUID, conversation: UUID, search: D
     derived = await redactions.derive(event)
     if derived is None:
         return False
+    async with database.scope(tenant) as scope:
+        await scope.execute(meanwhile)
     async with database.scope(tenant) as scope:
         await redactions.apply(scope, event, derived)
     return True
@@ -144,3 +148,55 @@ async def test_when_the_search_breaks_nothing_that_was_said_stays(
     kept = await stored(owner, tenant_id)
     assert kept["body"]["content"] == kept["summary"] == WITHHELD
     assert kept["input"] == {"to": WITHHELD, "seats": 2}
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "UPDATE conversations SET state = 'cleared', context = NULL, summary = NULL",
+        "UPDATE turns SET decision = NULL",  # as retention does
+    ],
+)
+async def test_what_was_removed_meanwhile_does_not_come_back(
+    database: Database, owner: Any, tenant_id: UUID, meanwhile: str
+) -> None:
+    await wants(owner, tenant_id, storage="redact")
+    await redact(database, tenant_id, await expired(owner, tenant_id), detector(), meanwhile)
+    kept = await stored(owner, tenant_id)
+    removed = ("context", "summary") if "cleared" in meanwhile else ("decision",)
+    assert not any(kept[name] for name in removed)
+    assert kept["payload"] == ""
+
+
+async def test_redacting_reads_its_own_conversation_alone(database: Database, owner: Any, tenant_id: UUID) -> None:
+    await wants(owner, tenant_id, storage="redact")
+    await owner.execute("SET session_replication_role = replica")
+    for query in (
+        "INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id) "
+        "SELECT $1, gen_random_uuid(), gen_random_uuid(), 'completed', '{1}', 1, '' FROM generate_series(1, 3000)",
+        "INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input) "
+        "SELECT $1, gen_random_uuid(), 1, 'a', 'tool', 'book', 'ok', ''::bytea FROM generate_series(1, 3000)",
+        "INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload, occurred_at) "
+        "SELECT $1, gen_random_uuid(), 'turns', n::text, 't', '', ''::bytea, now() - interval '1 day' "
+        "FROM generate_series(1, 3000) AS n",
+    ):
+        await owner.execute(query, tenant_id)
+    conversation = await expired(owner, tenant_id)
+    await owner.execute("ANALYZE")
+    before = await rows_read(owner)
+    await redact(database, tenant_id, conversation, detector())
+    await database.call("SELECT pg_stat_force_next_flush()")
+    await database.call("SELECT 1")
+    after = await rows_read(owner)
+    assert {name: after[name] - before[name] for name in before if after[name] - before[name] > 64} == {}
+
+
+async def rows_read(owner: Any) -> dict[str, int]:
+    query = """
+        SELECT indexrelname AS name, idx_tup_read AS count FROM pg_stat_user_indexes
+         WHERE relname IN ('turns', 'steps', 'outbox', 'messages')
+         UNION ALL
+        SELECT relname, seq_tup_read FROM pg_stat_user_tables
+         WHERE relname IN ('turns', 'steps', 'outbox', 'messages')
+    """
+    return {row["name"]: row["count"] for row in await owner.fetch(query)}

@@ -19,43 +19,27 @@ from frontdesk.privacy.redactor import WITHHELD, Redaction, Text
 
 log = structlog.get_logger()
 
-# Every sealed value of a conversation: (table, key, column) of each.
-_VALUES = """
-    SELECT 'messages' AS place, m.seq::text AS key, 'body' AS name, m.body AS value
-      FROM messages AS m
-     WHERE m.tenant_id = $1
-       AND m.conversation_id = $2
-    UNION ALL
-    SELECT 'conversations', '', v.name, v.value
-      FROM conversations AS c
-     CROSS JOIN LATERAL (VALUES ('context', c.context), ('summary', c.summary)) AS v (name, value)
-     WHERE c.tenant_id = $1
-       AND c.id = $2
-       AND c.state = 'expired'
-    UNION ALL
-    SELECT 'turns', t.id::text, 'decision', t.decision
-      FROM turns AS t
-     WHERE t.tenant_id = $1
-       AND t.conversation_id = $2
-    UNION ALL
-    SELECT 'steps', s.turn_id::text || ' ' || s.number || ' ' || s.agent, v.name, v.value
-      FROM steps AS s
-      JOIN turns AS t ON t.tenant_id = s.tenant_id AND t.id = s.turn_id
-     CROSS JOIN LATERAL (VALUES ('input', s.input), ('output', s.output)) AS v (name, value)
-     WHERE s.tenant_id = $1
-       AND t.conversation_id = $2
-"""
-_CHANGES = {
-    "messages": "UPDATE messages SET body = $3 WHERE tenant_id = $1 AND conversation_id = $2 AND seq::text = $4",
-    "conversations": "UPDATE conversations SET {name} = $3 WHERE tenant_id = $1 AND id = $2 AND $4 = ''",
-    "turns": "UPDATE turns SET decision = $3 WHERE tenant_id = $1 AND conversation_id = $2 AND id::text = $4",
-    "steps": """
-        UPDATE steps
-           SET {name} = $3
-         WHERE tenant_id = $1
-           AND turn_id IN (SELECT t.id FROM turns AS t WHERE t.tenant_id = $1 AND t.conversation_id = $2)
-           AND turn_id::text || ' ' || number || ' ' || agent = $4
-    """,
+# Each turn is that of a message, and messages are found by their conversation.
+_ITS_TURNS = "ANY(ARRAY(SELECT m.turn_id FROM messages AS m WHERE m.tenant_id = $1 AND m.conversation_id = $2))"
+
+
+class SealedOf(msgspec.Struct, frozen=True):
+    """A table that holds sealed values of a conversation."""
+
+    table: str
+    where: str  # $1: the tenant, $2: the conversation
+    keys: tuple[str, ...]  # the primary key beside the tenant
+    values: tuple[str, ...]
+
+
+_SEALED = {
+    each.table: each
+    for each in (
+        SealedOf("messages", "conversation_id = $2", ("conversation_id", "seq"), ("body",)),
+        SealedOf("conversations", "id = $2 AND state = 'expired'", ("id",), ("context", "summary")),
+        SealedOf("turns", f"id = {_ITS_TURNS}", ("id",), ("decision",)),
+        SealedOf("steps", f"turn_id = {_ITS_TURNS}", ("turn_id", "agent", "number"), ("input", "output")),
+    )
 }
 
 
@@ -63,7 +47,7 @@ class Stored(msgspec.Struct, frozen=True):
     """One sealed value: where it stands, and what it is."""
 
     table: str
-    key: str
+    key: tuple[UUID | int | str, ...]
     name: str
     value: bytes
 
@@ -88,19 +72,30 @@ class Redactions:
         if not hides:
             return None
         async with self._db.scope(event.tenant_id) as scope:
-            rows = await scope.fetch(_VALUES, event.tenant_id, UUID(event.key))
-        stored = [Stored(row["place"], row["key"], row["name"], row["value"]) for row in rows if row["value"]]
+            stored = [value for each in _SEALED.values() for value in await _stored(scope, each, UUID(event.key))]
         redaction = Redaction(self._detector, hides, for_good=True)
         return await asyncio.to_thread(self._redacted, event.tenant_id, redaction, stored)
 
     async def apply(self, scope: TenantScope, event: Event, derived: list[Stored]) -> None:
         conversation = UUID(event.key)
-        for each in derived:
-            query = _CHANGES[each.table].format(name=each.name)
-            await scope.execute(query, scope.tenant_id, conversation, each.value, each.key)
+        await scope.execute("SELECT conversation_lock($1)", conversation)
+        query = "SELECT state, created_at, last_activity FROM conversations WHERE tenant_id = $1 AND id = $2"
+        row = await scope.fetchrow(query, scope.tenant_id, conversation)
+        if row is None:  # removed meanwhile, with what the log tells
+            return
+        if row["state"] == "expired":  # else it was cleared meanwhile: that must not be undone
+            for each in derived:
+                await scope.execute(_change(each), scope.tenant_id, each.value, *each.key)
         # What the log tells of its messages is no longer needed: everybody has had the session's life to read it.
-        query = "UPDATE outbox SET payload = ''::bytea WHERE tenant_id = $1 AND key = $2 AND topic = 'messages.raw'"
-        await scope.execute(query, scope.tenant_id, event.key)
+        query = """
+            UPDATE outbox
+               SET payload = ''::bytea
+             WHERE occurred_at BETWEEN $3 AND $4::timestamptz + interval '1 hour'
+               AND tenant_id = $1
+               AND key = $2
+               AND topic = 'messages.raw'
+        """
+        await scope.execute(query, scope.tenant_id, event.key, row["created_at"], row["last_activity"])
 
     def _redacted(self, tenant_id: UUID, redaction: Redaction, stored: Sequence[Stored]) -> list[Stored]:
         """Those that change. A value in which nothing can be looked for is withheld; one that can't be opened stays."""
@@ -140,6 +135,22 @@ class Redactions:
             else self._sealed.json(tenant_id, value)
         )
         return msgspec.structs.replace(each, value=sealed or b"")
+
+
+async def _stored(scope: TenantScope, of: SealedOf, conversation: UUID) -> list[Stored]:
+    query = f"SELECT {', '.join((*of.keys, *of.values))} FROM {of.table} WHERE tenant_id = $1 AND {of.where}"
+    return [
+        Stored(of.table, tuple(row[key] for key in of.keys), name, row[name])
+        for row in await scope.fetch(query, scope.tenant_id, conversation)
+        for name in of.values
+        if row[name]
+    ]
+
+
+def _change(stored: Stored) -> str:
+    """$1: the tenant, $2: the value, then the key. What was removed meanwhile does not come back."""
+    keys = " AND ".join(f"{key} = ${place}" for place, key in enumerate(_SEALED[stored.table].keys, 3))
+    return f"UPDATE {stored.table} SET {stored.name} = $2 WHERE tenant_id = $1 AND {keys} AND {stored.name} IS NOT NULL"
 
 
 def _texts(value: Any) -> list[str]:

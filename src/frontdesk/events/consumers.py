@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any, Protocol  # what a consumer derives is its own type
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from frontdesk.core.errors import DatabaseUnavailable
@@ -117,10 +118,14 @@ class ConsumerLoop:
                     await self._consumer.apply(scope, event, derived)
                 self._metrics.events_read.labels(group, "applied").inc()
                 return
-            except (DatabaseUnavailable, Lost):
+            except Lost:
                 raise
-            except Exception as error:  # noqa: BLE001 - the edge: whatever a consumer raises must not stop the log
-                failure = f"{type(error).__name__}"
+            except Exception as error:  # the edge: whatever a consumer raises must not stop the log
+                cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+                # A statement that took too long is the event's fault: without an end it would hold everybody up.
+                if isinstance(error, DatabaseUnavailable) and not isinstance(cause, asyncpg.QueryCanceledError):
+                    raise
+                failure = type(cause).__name__
                 log.warning(
                     "consumer.failed",
                     consumer=group,
