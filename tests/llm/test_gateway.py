@@ -15,7 +15,7 @@ from tests.llm.conftest import MovableClock
 from tests.screens import screen
 from tests.vendors import Reply, ToolUse, Use, Vendor, VendorRequest
 
-from frontdesk.core.errors import RateLimited
+from frontdesk.core.errors import BudgetUsedUp, RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.llm.breaker import BreakerState
 from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
@@ -441,6 +441,16 @@ async def test_what_costs_nothing_answers_also_where_the_budget_is_used_up(desk:
         await ask(desk.gateway, a_call(OPENAI, tenant_id=call.tenant_id))
     assert desk.metric("frontdesk_llm_limited_total", tenant=str(call.tenant_id), of="spend") == 2
     assert not desk.vendor.requests
+
+
+async def test_within_a_budget_only_models_with_a_known_price_are_called(desk: Desk, ask: Ask) -> None:
+    unknown, limits = Target("openai", "our-own-model"), Limits(usd_per_day=1.0)
+    with pytest.raises(BudgetUsedUp, match="our-own-model"):
+        await ask(desk.gateway, a_call(unknown, limits=limits))
+    assert (await ask(desk.gateway, a_call(unknown, LOCAL, limits=limits))).provider == "local"
+    assert not desk.vendor.requests
+    assert (await ask(desk.gateway, a_call(unknown, OPENAI, limits=limits))).model == OPENAI.model
+    assert (await ask(desk.gateway, a_call(unknown))).model == "our-own-model"
 
 
 async def test_a_kept_answer_is_given_again_to_the_same_request_only(desk: Desk, ask: Ask) -> None:

@@ -18,6 +18,10 @@ class Limits(msgspec.Struct, frozen=True):
     usd_per_month: float | None = None
     warn_at: float | None = None  # share of a budget
 
+    @property
+    def has_budget(self) -> bool:
+        return self.usd_per_day is not None or self.usd_per_month is not None
+
     def over(self, defaults: "Limits") -> "Limits":
         """These, and the defaults where they say nothing."""
         return Limits(

@@ -8,11 +8,12 @@ from typing import Protocol
 from uuid import UUID
 
 import msgspec
+import structlog
 from cachetools import LRUCache
 
 from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
-from frontdesk.core.errors import FrontdeskError, RateLimited
+from frontdesk.core.errors import BudgetUsedUp, FrontdeskError, RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.llm import tokens
 from frontdesk.llm.answers import Answers
@@ -43,6 +44,8 @@ from frontdesk.shared.cache import Cache
 from frontdesk.shared.rates import RateLimiter, Use
 
 __all__ = ["Call", "Gateway", "GatewayLimits"]
+
+log = structlog.get_logger()
 
 # Why a tenant may spend nothing more now; None: it may.
 Afford = Callable[[UUID, Limits], Awaitable[RateLimited | None]]
@@ -123,6 +126,7 @@ class Gateway:
         # Tenants name the models: bounded, however many they try. By the key's owner: one tenant's refused key must not
         # open the breaker of the others.
         self._breakers: LRUCache[tuple[UUID | None, str, str], Breaker] = LRUCache(5000)
+        self._unpriced: LRUCache[tuple[UUID, str], bool] = LRUCache(1000)  # what the log was told
 
     async def generate(self, call: Call, request: LLMRequest, hear: Hear | None = None) -> LLMResponse:
         """The whole answer. With `hear` it is streamed: text is told as it comes, `Restart` where it begins anew.
@@ -156,6 +160,7 @@ class Gateway:
 
     def forget(self, tenant_id: UUID) -> None:
         forget(self._breakers, tenant_id)
+        forget(self._unpriced, tenant_id)
         if self._own is not None:
             self._own.forget(tenant_id)
 
@@ -175,9 +180,9 @@ class Gateway:
         if key and (known := await self._answers.get(key)):
             self._metrics.cache.labels(str(call.tenant_id), "hit").inc()
             return self._again(call, target, request, known, walk)
-        if not is_free and not await self._allow(call, request, walk):
-            return None
         await self._prices.load(target.provider, target.model)
+        if not is_free and not (self._is_counted(call, target, walk) and await self._allow(call, request, walk)):
+            return None
         breaker = self._breaker(call.tenant_id, target)
         takes_all_at = self._limits.attempts if walk.hear is None else 1
         for number in range(1, self._limits.attempts + 1):
@@ -271,6 +276,21 @@ class Gateway:
         if walk.hear is not None and known.text:
             walk.hear(TextDelta(known.text))
         return known
+
+    def _is_counted(self, call: Call, target: Target, walk: "_Walk") -> bool:
+        """Within a budget nobody is called of whom it is not known what he costs: it would never be used up."""
+        if not call.limits.has_budget:
+            return True
+        if self._prices.is_known(target.provider, target.model, self._clock.now()):
+            return True
+        name = f"{target.provider}/{target.model}"
+        if (call.tenant_id, name) not in self._unpriced:
+            self._unpriced[call.tenant_id, name] = True
+            log.warning("llm.unpriced", tenant_id=str(call.tenant_id), target=name)
+        self._metrics.limited.labels(str(call.tenant_id), "unpriced").inc()
+        if walk.failure is None:
+            walk.failure = BudgetUsedUp(f"What {name} costs is not known: within a budget it is not called.")
+        return False
 
     async def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
         """Once a call: count it against what the tenant may use. Beyond that only what is free may answer."""

@@ -37,6 +37,10 @@ class Prices:
         if provider not in self._free and (provider, model) not in self._models:
             self._models[provider, model] = await asyncio.to_thread(self._find, provider, model)
 
+    def is_known(self, provider: str, model: str, moment: datetime) -> bool:
+        """Whether what a call costs can be told. After `load`."""
+        return self.cost(provider, model, Usage(input_tokens=1, output_tokens=1), moment) is not None
+
     def cost(self, provider: str, model: str, usage: Usage, moment: datetime) -> Decimal | None:
         """In USD. None: no price is known for that model."""
         if provider in self._free:

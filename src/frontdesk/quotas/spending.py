@@ -52,7 +52,7 @@ class Spending:
 
     async def refusal(self, tenant_id: UUID, limits: Limits) -> BudgetUsedUp | None:
         """Why nothing more may be spent now, None where it may."""
-        if limits.usd_per_day is None and limits.usd_per_month is None:
+        if not limits.has_budget:
             return None
         reading = await self._read(tenant_id, limits)
         if reading is None:
