@@ -87,10 +87,15 @@ async def stored(owner: Any, tenant: UUID) -> dict[str, Any]:
 
 
 async def redact(
-    database: Database, tenant: UUID, conversation: UUID, search: Detector, meanwhile: str = "SELECT 1"
+    database: Database,
+    tenant: UUID,
+    conversation: UUID,
+    search: Detector,
+    meanwhile: str = "SELECT 1",
+    definitions: DefinitionsCache | None = None,
 ) -> bool:
     """Whether anything was to be done. `meanwhile`: a statement between the search and the change."""
-    definitions = DefinitionsCache(database, Metrics(CollectorRegistry()), Limits())
+    definitions = definitions or kept_by(database)
     redactions = Redactions(database, SEALED, definitions, search)
     event = Event(
         event_id=new_id(), topic="conversations.state", key=str(conversation), tenant_id=tenant,
@@ -105,6 +110,10 @@ async def redact(
     async with database.scope(tenant) as scope:
         await redactions.apply(scope, event, derived)
     return True
+
+
+def kept_by(database: Database) -> DefinitionsCache:
+    return DefinitionsCache(database, Metrics(CollectorRegistry()), Limits())
 
 
 async def wants(owner: Any, tenant: UUID, **privacy: object) -> None:
@@ -123,6 +132,15 @@ async def test_after_the_session_nothing_personal_that_is_found_stays(
     assert kept["input"] == {"to": "[EMAIL_1]", "seats": 2}
     assert kept["payload"] == ""
     assert "Ann Miller" not in str(kept)
+
+
+async def test_the_policy_that_is_in_force_decides_and_not_one_that_is_kept(
+    database: Database, owner: Any, tenant_id: UUID
+) -> None:
+    definitions = kept_by(database)
+    await definitions.at(tenant_id, 0)
+    await wants(owner, tenant_id, storage="redact")
+    assert await redact(database, tenant_id, await expired(owner, tenant_id), detector(), definitions=definitions)
 
 
 async def test_redacting_again_changes_nothing(database: Database, owner: Any, tenant_id: UUID) -> None:

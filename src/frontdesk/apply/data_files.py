@@ -1,7 +1,7 @@
 """What was said and done at a tenant, as JSON lines: a file for each table, opened, a page of rows at a time."""
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # rows and sealed JSON are untyped
@@ -20,8 +20,8 @@ from frontdesk.privacy.redactor import Redaction, Text
 from frontdesk.privacy.tagger import Tagger
 
 _PAGE = 500
-# Columns with what contacts and tools said, and those with contacts' ids.
-_TOLD = ("pending", "context", "summary", "body", "decision", "input", "output", "value")
+# Columns with what contacts and tools said, and those with contacts' ids. The key of a record may be either.
+_TOLD = ("key", "pending", "context", "summary", "body", "decision", "input", "output", "value")
 _CONTACTS = ("external_id", "contact")
 
 Row = dict[str, Any]
@@ -88,8 +88,8 @@ async def export_data(
     folder: Path,
     db: Database,
     cipher: Cipher,
+    privacy: PrivacySettings,
     on_lines: OnLines = _unheard,
-    privacy: PrivacySettings = PrivacySettings(),
 ) -> dict[str, int]:
     """Lines by file, in `folder/data`. Pages are of different moments: who needs one of all suspends the tenant.
 
@@ -106,9 +106,11 @@ async def export_data(
         counts[file] = 0
         with (folder / file).open("wb") as stream:
             async for rows in _pages(tenant_id, db, cipher, name, table):
-                page = [_encoded(_hidden(values, tenant_id, search, hides)) for values in rows]
-                stream.writelines(page)
-                counts[file] += len(page)
+                if search is not None:
+                    contacts = await _contacts_among(db, tenant_id, [row["key"] for row in rows if "key" in row])
+                    rows = [_hidden(row, tenant_id, search, hides, contacts) for row in rows]
+                stream.writelines(map(_encoded, rows))
+                counts[file] += len(rows)
                 on_lines(file, counts[file])
     with (place / "audit.jsonl").open("wb") as stream:
         async for lines in chain.exported(db, tenant_id):
@@ -143,16 +145,23 @@ def _values(tenant_id: UUID, cipher: Cipher, row: Any, table: Table) -> Row:
     return values
 
 
-def _hidden(values: Row, tenant_id: UUID, search: Detector | None, hides: frozenset[Entity]) -> Row:
-    if search is None:
-        return values
+async def _contacts_among(db: Database, tenant_id: UUID, keys: Sequence[str]) -> frozenset[str]:
+    """The keys that are ids of contacts."""
+    if not keys:
+        return frozenset()
+    query = "SELECT external_id FROM contacts WHERE tenant_id = $1 AND external_id = ANY($2) LIMIT $3"
+    async with db.scope(tenant_id) as scope:
+        return frozenset(row["external_id"] for row in await scope.fetch(query, tenant_id, keys, len(keys)))
+
+
+def _hidden(values: Row, tenant_id: UUID, search: Detector, hides: frozenset[Entity], contacts: Collection[str]) -> Row:
     told = {name: values[name] for name in _TOLD if name in values}
     told = {name: json.loads(bytes(value)) if isinstance(value, msgspec.Raw) else value for name, value in told.items()}
     redaction = Redaction(search, hides, for_good=True)
     redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
     hidden = {name: redaction.hidden_value(value) for name, value in told.items()}
-    named = {name: contact_target(tenant_id, values[name]) for name in _CONTACTS if name in values}
-    return values | hidden | named
+    ids = {name for name in _CONTACTS if name in values} | ({"key"} if values.get("key") in contacts else set())
+    return values | hidden | {name: contact_target(tenant_id, values[name]) for name in ids}
 
 
 def _encoded(values: Row) -> bytes:

@@ -33,8 +33,8 @@ async def export(settings: Settings, tenant: str, folder: Path, say: Say, consol
             done = await export_folder(found.id, folder, services.database, services.knowledge, on_file)
             counts: dict[str, int] = {}
             if data:
-                privacy = (await services.definitions.at(found.id, 0)).tenant.settings.privacy
-                counts = await export_data(found.id, folder, services.database, services.cipher, on_lines, privacy)
+                privacy = (await services.definitions.newest(found.id)).tenant.settings.privacy
+                counts = await export_data(found.id, folder, services.database, services.cipher, privacy, on_lines)
     say(f"{done.files} files of {found.slug} are in {folder}.")
     for name, lines in counts.items():
         say(f"{name}: {lines:,} lines")

@@ -67,7 +67,7 @@ class Redactions:
         """The values that change; None where the tenant stores everything as it is."""
         if event.type != "conversation.expired":
             return None
-        privacy = (await self._definitions.at(event.tenant_id, 0)).tenant.settings.privacy
+        privacy = (await self._definitions.newest(event.tenant_id)).tenant.settings.privacy
         hides = privacy.hidden_from(privacy.storage)
         if not hides:
             return None
