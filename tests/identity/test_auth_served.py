@@ -237,6 +237,16 @@ async def test_an_owner_says_how_people_sign_in(desk: Served) -> None:
     assert changed.status_code == 200, changed.text
 
 
+@pytest.mark.parametrize(
+    ("site", "problem"),
+    [("cross-site", "CROSS_SITE"), ("same-site", "CROSS_SITE"), ("same-origin", "NOT_FOUND"), ("none", "NOT_FOUND")],
+)
+async def test_no_other_site_begins_a_sign_in(desk: Served, site: str, problem: str) -> None:
+    answer = await desk.nobody.get("/api/auth/openid/start", headers={"sec-fetch-site": site})  # there is no provider
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in#problem={problem}")
+    assert "set-cookie" not in answer.headers
+
+
 async def test_forgotten_passwords_are_answered_alike(desk: Served) -> None:
     answers = [
         await desk.nobody.post("/api/auth/forgot", json={"email": email}) for email in (OLGA, "nobody@example.org")

@@ -1,5 +1,6 @@
 """Tokens of an issuer that a tenant names: whose they are, and what happens while its keys change or are away."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -172,6 +173,23 @@ async def test_a_slow_issuer_is_away(shop: Shop, monkeypatch: pytest.MonkeyPatch
     shop.issuer.delay_s = 5
     with pytest.raises(Unavailable):
         await shop.principal(shop.token())
+
+
+async def test_who_waits_for_an_issuer_that_hangs_does_not_try_it_again() -> None:
+    clock, asked = MovedClock(), 0
+
+    async def hangs(_tenant_id: UUID, _url: str) -> Any:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)  # while others come and wait
+        clock.passed_s += 2 * AWAY_S
+        raise Unavailable("It does not answer.")
+
+    async with issuer_server() as issuer:
+        shop = Shop(issuer, clock, Issuers(hangs, clock))
+        callers = (shop.principal(shop.token(jti=str(number))) for number in range(5))
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert ([type(outcome) for outcome in outcomes], asked) == ([Unavailable] * 5, 1)
 
 
 @pytest.mark.filterwarnings("ignore:Key size should be")

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontdesk.core.errors import Invalid, Unavailable
+from frontdesk.core.ids import new_id
 from frontdesk.identity import passwords, totp
 from frontdesk.identity.passwords import NOBODYS, Passwords
+
+TENANT = new_id()
 
 # RFC 6238, appendix B, for SHA-1; its codes have eight digits, ours are the last six of them.
 RFC_SECRET = b"12345678901234567890"
@@ -30,19 +33,19 @@ def test_nothing_but_the_length_is_asked_of_a_password(password: str) -> None:
 
 
 async def test_a_password_is_the_same_whatever_keyboard_wrote_it() -> None:
-    hashed = await Passwords().hashed("Zürich Zürich 12")
-    assert await Passwords().is_right(hashed, "Zu\u0308rich Zu\u0308rich 12")
-    assert not await Passwords().is_right(hashed, "Zurich Zurich 12")
+    hashed = await Passwords().hashed(TENANT, "Zürich Zürich 12")
+    assert await Passwords().is_right(TENANT, hashed, "Zu\u0308rich Zu\u0308rich 12")
+    assert not await Passwords().is_right(TENANT, hashed, "Zurich Zurich 12")
 
 
 async def test_nobodys_hash_asks_for_the_same_work_as_anybodys() -> None:
-    assert extract_parameters(NOBODYS) == extract_parameters(await Passwords().hashed("some password"))
+    assert extract_parameters(NOBODYS) == extract_parameters(await Passwords().hashed(TENANT, "some password"))
     assert not passwords.is_outdated(NOBODYS)
-    known, hashed = Passwords(), await Passwords().hashed("some password")
+    known, hashed = Passwords(), await Passwords().hashed(TENANT, "some password")
 
     async def cpu(password_hash: str | None) -> float:
         begun = process_time()
-        assert not await known.is_right(password_hash, "another password")
+        assert not await known.is_right(TENANT, password_hash, "another password")
         return process_time() - begun
 
     pairs = [(await cpu(None), await cpu(hashed)) for _ in range(9)]
@@ -53,9 +56,18 @@ async def test_nobodys_hash_asks_for_the_same_work_as_anybodys() -> None:
 async def test_who_knocks_in_crowds_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "WAITING", 5)
     known = Passwords()
-    crowd = await asyncio.gather(*(known.is_right(None, "x" * 12) for _ in range(9)), return_exceptions=True)
+    crowd = await asyncio.gather(*(known.is_right(TENANT, None, "x" * 12) for _ in range(9)), return_exceptions=True)
     assert [type(outcome) for outcome in crowd].count(Unavailable) == 4
-    assert await known.is_right(None, "x" * 12) is False  # afterwards it works again
+    assert await known.is_right(TENANT, None, "x" * 12) is False  # afterwards it works again
+
+
+async def test_the_crowd_of_one_tenant_leaves_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "WAITING_OF_A_TENANT", 3)
+    known = Passwords()
+    crowd = [known.is_right(TENANT, None, "x" * 12) for _ in range(9)]
+    others = [known.is_right(new_id(), None, "x" * 12) for _ in range(3)]
+    outcomes = await asyncio.gather(*crowd, *others, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [bool] * 3 + [Unavailable] * 6 + [bool] * 3
 
 
 @given(st.text(max_size=300))

@@ -103,6 +103,14 @@ async def test_an_address_that_tries_many_accounts_is_locked(office: Office) -> 
     await failure(office, "another@example.org", PASSWORD, Device("198.51.100.1", ""))  # from elsewhere
 
 
+async def test_the_addresses_of_one_household_are_one(office: Office) -> None:
+    for number in range(FREE[What.ADDRESS] + 1):
+        await failure(office, f"nobody{number}@example.org", PASSWORD, Device(f"2001:db8:1:2:{number:x}::1", ""))
+    with pytest.raises(RateLimited):
+        await office.sign_in("another@example.org", PASSWORD, device=Device("2001:db8:1:2:ffff::9", ""))
+    await failure(office, "another@example.org", PASSWORD, Device("2001:db8:1:3::1", ""))  # from next door
+
+
 async def test_many_guesses_at_once_are_no_way_round_the_lock(office: Office) -> None:
     await office.member(Role.VIEWER, ANN)
     guesses = (office.sign_in(ANN, f"a wrong password {number}") for number in range(40))

@@ -6,6 +6,7 @@ import pytest
 from office import HOME, PASSWORD, Office
 
 from frontdesk.core.errors import NotFound, TokenInvalid
+from frontdesk.identity import session_store
 from frontdesk.identity.permissions import ROLES, Role
 from frontdesk.identity.sessions import Opened
 from frontdesk.identity.staff import Device, State
@@ -85,6 +86,15 @@ async def test_who_knows_a_sign_ins_id_alone_can_not_end_it(office: Office, open
         await office.sessions.refresh(forged, HOME)
     await office.sessions.sign_out(forged, HOME.address)
     assert await is_live(office, opened)
+
+
+async def test_of_too_many_the_oldest_ends(office: Office, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_store, "MOST", 3)
+    more = []
+    for _ in range(3):
+        office.clock.move(minutes=1)
+        more.append(await office.sign_in(ANN))
+    assert [await is_live(office, each) for each in [opened, *more]] == [False, True, True, True]
 
 
 async def test_a_sign_in_ends_by_itself(office: Office, opened: Opened) -> None:

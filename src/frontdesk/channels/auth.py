@@ -36,6 +36,7 @@ from frontdesk.channels.staff_forms import (
 )
 from frontdesk.core.errors import (
     Conflict,
+    CrossSite,
     Forbidden,
     FrontdeskError,
     NotFound,
@@ -220,6 +221,9 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
     @router.get("/openid/start", include_in_schema=False, dependencies=FOR_ALL)
     async def start(request: Request, tenant: str = "") -> Response:
         try:
+            # Another site's page could begin a sign-in that ends with its own account.
+            if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+                raise CrossSite("A sign-in begins on this server's own page.")
             found = await auth.tenant(tenant)
             if found.settings.sign_in.openid is None:
                 raise NotFound("This tenant has no provider to sign in with.")

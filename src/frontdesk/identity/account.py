@@ -53,7 +53,7 @@ class Account:
         """Ends the person's other sign-ins. Raises PasswordWrong, Invalid, RateLimited."""
         passwords.checked(new, "new")
         await self._confirm(tenant_id, staff_id, current, device)
-        password_hash = await self._passwords.hashed(new)
+        password_hash = await self._passwords.hashed(tenant_id, new)
         async with self._db.scope(tenant_id) as scope:
             await staff_store.put_password(scope, staff_id, password_hash)
             ended = await self._sessions.end_all(scope, staff_id, session_id)
@@ -103,7 +103,7 @@ class Account:
         staff, secrets = await self.of(tenant_id, staff_id)
         async with self._db.scope(tenant_id) as scope:
             await failures.attempt(scope, What.ACCOUNT, staff.email, self._clock.now())
-        if not await self._passwords.is_right(secrets.password_hash, password):
+        if not await self._passwords.is_right(tenant_id, secrets.password_hash, password):
             raise PasswordWrong("The password is wrong.")
         async with self._db.scope(tenant_id) as scope:
             await failures.forget(scope, What.ACCOUNT, staff.email)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from frontdesk.core.errors import RateLimited
+from frontdesk.core.networks import network_of
 from frontdesk.db import TenantScope
 
 LONGEST_S = 900
@@ -83,4 +84,6 @@ async def forget(scope: TenantScope, what: What, whom: str) -> None:
 
 def _key(tenant_id: UUID, what: What, whom: str) -> bytes:
     """No list of addresses for who reads the table."""
+    if what in (What.ADDRESS, What.MAIL_ADDRESS):
+        whom = network_of(whom)
     return hashlib.sha256(tenant_id.bytes + f"{what}\n{whom}".encode()).digest()[:16]

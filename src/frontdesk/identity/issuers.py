@@ -126,17 +126,19 @@ class Issuers:
         async with known.reading:
             if self._is_within(known.tried_at, again_s):
                 return
-            known.tried_at = self._clock.monotonic()
             try:
                 keys = _imported(await self._fetch(tenant_id, url))
             except FrontdeskError as error:
                 log.warning("issuer.unreachable", tenant_id=str(tenant_id), error_code=error.error_code)
                 return
+            finally:
+                # Who waited meanwhile does not try it again: an issuer that hangs would hold them one by one.
+                known.tried_at = self._clock.monotonic()
             if not keys:
                 log.warning("issuer.no_keys", tenant_id=str(tenant_id))
                 return
             known.keys = keys
-            known.read_at = known.tried_at = self._clock.monotonic()
+            known.read_at = known.tried_at
 
 
 def _fitting(known: _Keys, header: jwts.Header) -> jwts.Key | None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
+from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,36 +20,40 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$M3Aywyl5oepTyUpk+6KV2A$/W1ofJVEHLbBMWa0GBwxRcXFELqlTkVLWq1+9MFqBCM"
 AT_ONCE = 2
 WAITING = 50
+WAITING_OF_A_TENANT = 20
 RETRY_S = 1.0
 
 Done = TypeVar("Done")
 
 
 class Passwords:
-    """At most AT_ONCE are worked on at once, 19 MiB each; beyond WAITING more, callers are told to come back."""
+    """At most AT_ONCE are worked on at once, 19 MiB each; beyond WAITING more, or WAITING_OF_A_TENANT of
+    one tenant, callers are told to come back."""
 
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._waiting: Counter[UUID] = Counter()
 
-    async def hashed(self, password: str) -> str:
+    async def hashed(self, tenant_id: UUID, password: str) -> str:
         """Raises Unavailable."""
-        return await self._worked(_HASHER.hash, _normal(password))
+        return await self._worked(tenant_id, _HASHER.hash, _normal(password))
 
-    async def is_right(self, password_hash: str | None, password: str) -> bool:
+    async def is_right(self, tenant_id: UUID, password_hash: str | None, password: str) -> bool:
         """Takes the same time whether there is a hash. Raises Unavailable."""
-        is_right = await self._worked(_verified, password_hash or NOBODYS, _normal(password))
+        is_right = await self._worked(tenant_id, _verified, password_hash or NOBODYS, _normal(password))
         return is_right and password_hash is not None
 
-    async def _worked(self, work: Callable[..., Done], *args: str) -> Done:
-        if self._waiting >= WAITING:
+    async def _worked(self, tenant_id: UUID, work: Callable[..., Done], *args: str) -> Done:
+        if self._waiting.total() >= WAITING or self._waiting[tenant_id] >= WAITING_OF_A_TENANT:
             raise Unavailable("Too many people are signing in. Try again in a moment.", retry_after=RETRY_S)
-        self._waiting += 1
+        self._waiting[tenant_id] += 1
         try:
             async with self._turns:
                 return await asyncio.to_thread(work, *args)
         finally:
-            self._waiting -= 1
+            self._waiting[tenant_id] -= 1
+            if not self._waiting[tenant_id]:
+                del self._waiting[tenant_id]
 
 
 def checked(password: str, field: str = "password") -> str:

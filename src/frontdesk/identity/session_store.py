@@ -10,6 +10,7 @@ from frontdesk.db import TenantScope
 from frontdesk.identity.permissions import OPERATOR, ROLES, Permission, Role
 from frontdesk.identity.staff import Device, StaffSession
 
+MOST = 100  # sign-ins of a person at once: the oldest ends
 SPENT = 200  # hashes of used tokens that a sign-in remembers
 _COLUMNS = "id, staff_id, device, address, created_at, last_seen, expires_at"
 
@@ -133,6 +134,21 @@ async def end_sessions(scope: TenantScope, staff_id: UUID, but: UUID | None = No
      RETURNING id
     """
     return [row["id"] for row in await scope.fetch(query, scope.tenant_id, staff_id, but)]
+
+
+async def end_oldest(scope: TenantScope, staff_id: UUID, kept: int) -> list[UUID]:
+    """All of a person's but the `kept` newest: which there were."""
+    query = """
+        DELETE FROM staff_sessions
+         WHERE tenant_id = $1
+           AND id IN (SELECT id FROM staff_sessions
+                       WHERE tenant_id = $1
+                         AND staff_id = $2
+                       ORDER BY created_at DESC, id DESC
+                      OFFSET $3)
+     RETURNING id
+    """
+    return [row["id"] for row in await scope.fetch(query, scope.tenant_id, staff_id, kept)]
 
 
 async def forget_expired(scope: TenantScope, staff_id: UUID, now: datetime) -> None:

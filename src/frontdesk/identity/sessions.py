@@ -55,6 +55,7 @@ class Sessions:
         session_id = new_id()
         token, token_hash = opaque.made(scope.tenant_id, session_id)
         await session_store.forget_expired(scope, staff.id, now)
+        self._told(*await session_store.end_oldest(scope, staff.id, session_store.MOST - 1))
         await session_store.open_session(
             scope, session_id, staff.id, token_hash, device, now, now + timedelta(days=days)
         )

@@ -52,7 +52,7 @@ class SignIn:
         the same words and after the same work."""
         found = await self._begin(tenant_id, email, device)
         staff, secrets = found if found is not None else (None, None)
-        is_right = await self._passwords.is_right(secrets.password_hash if secrets else None, password)
+        is_right = await self._passwords.is_right(tenant_id, secrets.password_hash if secrets else None, password)
         if (
             not is_right
             or staff is None
@@ -69,7 +69,7 @@ class SignIn:
             self._metrics.sign_ins.labels("password", "second_factor").inc()
             raise SecondFactorNeeded("The code of your second factor is needed too.")
         is_outdated = secrets.password_hash is not None and passwords.is_outdated(secrets.password_hash)
-        renewed = await self._passwords.hashed(password) if is_outdated else None
+        renewed = await self._passwords.hashed(tenant_id, password) if is_outdated else None
         async with self._db.scope(tenant_id) as scope:
             is_in = not staff.has_second_factor or await self._is_code_right(scope, staff, secrets, code or "")
             if is_in:

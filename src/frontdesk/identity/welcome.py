@@ -58,7 +58,7 @@ class Welcome:
         known = _parsed(token)
         passwords.checked(password)
         await self._refuse_unknown(known, Purpose.OWNER, Purpose.INVITATION)
-        password_hash = await self._passwords.hashed(password)
+        password_hash = await self._passwords.hashed(known.tenant_id, password)
         now = self._clock.now()
         async with self._db.scope(known.tenant_id) as scope:
             await staff_store.take_turns(scope)
@@ -76,7 +76,7 @@ class Welcome:
         known = _parsed(token)
         passwords.checked(password)
         await self._refuse_unknown(known, Purpose.RESET)
-        password_hash = await self._passwords.hashed(password)
+        password_hash = await self._passwords.hashed(known.tenant_id, password)
         async with self._db.scope(known.tenant_id) as scope:
             link = await links.use(scope, known, self._clock.now())
             staff = await staff_store.staff_by_id(scope, link.staff_id) if link.staff_id is not None else None

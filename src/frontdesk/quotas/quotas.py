@@ -1,14 +1,13 @@
 """The door: whether one more message is taken."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.limits import Limits
+from frontdesk.core.networks import network_of
 from frontdesk.shared.rates import RateLimiter, Use
 from frontdesk.telemetry.by_tenant import TenantCounter
 
@@ -73,13 +72,3 @@ class Quotas:
             self._refused.labels(slug, use.name).inc()
             detail = f"One address may begin {VISITORS_PER_MINUTE} visits a minute. Begin this one later."
             raise RateLimited(detail, retry_after=refused.wait_s)
-
-
-@lru_cache(4096)
-def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, all of which one household has."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((int(parsed) >> 64 << 64, 64))) if isinstance(parsed, IPv6Address) else address
