@@ -23,7 +23,7 @@ from frontdesk.core.errors import SettingsError
 from frontdesk.core.settings import Settings, load_settings
 from frontdesk.db import Database, keys
 from frontdesk.db.cipher import Cipher, key_id
-from frontdesk.db.resealing import SEALED
+from frontdesk.db.resealing import SEALED, left, reseal
 from frontdesk.server import sealing
 from frontdesk.server.database import OpenDatabase, opened
 from frontdesk.server.rotating import Rotated, rotate
@@ -180,6 +180,16 @@ async def test_everything_is_sealed_anew_and_the_old_key_is_asked_for_no_more(
     with pytest.raises(SettingsError, match=key_id(NEW).hex()):
         async with serves(server(place, OLD), database):
             pass
+
+
+async def test_what_no_walk_has_seen_is_found_before_a_key_is_retired(owner: Any, tenant_id: UUID) -> None:
+    cipher = Cipher([NEW, OLD])
+    await fill(owner, Cipher([OLD]), tenant_id, 2)
+    await owner.execute("UPDATE outbox SET payload = ''")  # nothing to seal
+    columns = sum(len(table.columns) for table in SEALED) - 1
+    assert await left(owner, cipher) == 2 * columns
+    done = await reseal(owner, cipher, lambda _done, _total, _table: None)
+    assert (await left(owner, cipher), done.closed) == (0, 0)
 
 
 async def test_what_is_damaged_or_of_a_lost_key_stays_and_stops_nothing(

@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
 import pytest
 from tests.redis_server import RedisServer
 from tests.shared.waiting import until
 
+from frontdesk.conversations.elsewhere import Echo, Told
 from frontdesk.core.ids import new_id
 from frontdesk.db.cipher import Cipher
+from frontdesk.llm.types import TextDelta
 from frontdesk.shared.fanout import Fanout, MemoryFanout, RedisFanout
 from frontdesk.shared.metrics import SharedMetrics
 from frontdesk.shared.redis import RedisLink
@@ -99,6 +102,35 @@ async def test_other_keys_and_rubbish_are_not_heard(link: RedisLink, cipher: Cip
 
         await until(has_come)
     assert {message for _, message in ear.heard} <= {b"first", b"true"}
+
+
+async def test_what_another_version_says_is_dropped_by_itself(
+    link: RedisLink, cipher: Cipher, metrics: SharedMetrics
+) -> None:
+    fanout, ear, echo = RedisFanout(link, cipher, metrics), Ear(), Echo()
+
+    def hear(tenant_id: UUID, message: bytes) -> None:
+        if message != b"first":
+            echo.hear(msgspec.json.decode(message, type=Told))
+        ear.hear(tenant_id, message)
+
+    told = Told(UUID(int=1), 1, 0, ())
+    fanout.listen("turns", hear)
+    async with hearing(fanout, ear, "others"):
+        for kind in ("unheard-of", "text"):
+            strange = msgspec.structs.replace(told, happenings=((kind, {"strange": 1}),))
+            await fanout.publish(ONE, "turns", msgspec.json.encode(strange))
+        await fanout.publish(ONE, "turns", b"{}")
+        understood = msgspec.json.encode(msgspec.structs.replace(told, happenings=(("text", {"text": "Yes."}),)))
+        await fanout.publish(ONE, "turns", understood)
+
+        async def has_come() -> bool:
+            return (ONE, understood) in ear.heard
+
+        await until(has_come)
+    assert {message for _, message in ear.heard} <= {b"first", understood}
+    assert ear.lost == 0  # the connection was kept
+    assert echo.happenings == [TextDelta("Yes.")]
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

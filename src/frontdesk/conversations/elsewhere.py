@@ -64,15 +64,16 @@ class Echo:
         self.happenings = []
 
     def hear(self, told: Told) -> None:
+        """Raises msgspec.ValidationError for what only another version knows."""
         if told.attempt != self.attempt:
             self.forget()
         if told.start > len(self.happenings):  # something was lost: it has to be asked for again, from the beginning
             self.forget()
             return
+        new = [_happening(kind, fields) for kind, fields in told.happenings[len(self.happenings) - told.start :]]
         self.attempt = told.attempt
         self.is_over = told.is_over
-        new = told.happenings[len(self.happenings) - told.start :]
-        self.happenings.extend(msgspec.convert(fields, _KINDS[kind]) for kind, fields in new)
+        self.happenings += new
 
 
 class Elsewhere:
@@ -165,6 +166,12 @@ class Elsewhere:
 
 def _topic(process: UUID) -> str:
     return f"turns.{process}"
+
+
+def _happening(kind: str, fields: dict[str, Any]) -> Happening:
+    if kind not in _KINDS:
+        raise msgspec.ValidationError(f"Nothing that happens here is called {kind!r}.")
+    return msgspec.convert(fields, _KINDS[kind])
 
 
 def _packed(happenings: Sequence[Happening]) -> tuple[tuple[str, dict[str, Any]], ...]:

@@ -14,7 +14,7 @@ from frontdesk.core.errors import DatabaseUnavailable, SettingsError
 from frontdesk.core.settings import Settings
 from frontdesk.db import Database, keys
 from frontdesk.db.cipher import Cipher, key_id, new_key, replace_key_file
-from frontdesk.db.resealing import OnBlocks, Resealed, reseal
+from frontdesk.db.resealing import OnBlocks, Resealed, left, reseal
 from frontdesk.server import sealing
 from frontdesk.server.database import OpenDatabase, Say
 
@@ -124,7 +124,7 @@ async def _all_resealed(
                 walk = await reseal(connection, cipher, on_blocks)
                 total.rows += walk.rows
                 total.closed = walk.closed
-                if walk.rows or walk.missed:
+                if walk.rows or walk.missed or await left(connection, cipher) > walk.closed:
                     continue
                 if waited or not (left_s := await _in_hand_s(database, grace_s)):
                     return total

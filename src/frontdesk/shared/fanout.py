@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 
@@ -27,7 +28,7 @@ class Fanout(Protocol):
         """False when nobody could be told."""
 
     def listen(self, topic: str, hear: Hear) -> None:
-        """Before `run`. `hear` is plain and quick."""
+        """Before `run`. `hear` is plain and quick; what it can't decode (MsgspecError) is dropped."""
 
     async def run(self, lost: Callable[[], None]) -> None:
         """Brings what others say; until cancelled. `lost`: messages may have been missed up to now."""
@@ -106,7 +107,10 @@ class RedisFanout:
             log.warning("fanout.unreadable", error=type(error).__name__)
             return
         for hear in self._hearing[channel.decode()]:
-            hear(tenant_id, message)
+            try:
+                hear(tenant_id, message)
+            except msgspec.MsgspecError as error:  # of a server of another version: what follows is heard all the same
+                log.warning("fanout.unreadable", error=type(error).__name__)
 
 
 def _channel(topic: str) -> str:
