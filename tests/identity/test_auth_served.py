@@ -10,12 +10,17 @@ import httpx
 import pytest
 from office import PASSWORD, token_of
 from tests.conftest import HANG_S
-from tests.identities import bearing
+from tests.identities import bearing, database_of
 from tests.served import Served, serving
 
+from frontdesk.audit import Actor
 from frontdesk.channels import cookies
+from frontdesk.server.directory import FRESH_S
+from frontdesk.tenants import life
+from frontdesk.tenants.store import tenant_named
 
 OLGA = "olga@example.org"
+SUSPENDER = Actor("command", "test")
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +250,33 @@ async def test_no_other_site_begins_a_sign_in(desk: Served, site: str, problem: 
     answer = await desk.nobody.get("/api/auth/openid/start", headers={"sec-fetch-site": site})  # there is no provider
     assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in#problem={problem}")
     assert "set-cookie" not in answer.headers
+
+
+async def test_nobody_signs_in_to_a_suspended_tenant(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-suspended-") as folder:
+        async with serving(Path(folder)) as served:
+            link = {"token": token_of(await served.said_line("Owner: "))}
+            begin = link | {"email": OLGA, "name": "Olga", "password": PASSWORD}
+            given = (await served.nobody.post("/api/auth/accept", json=begin)).json()
+            known = {"email": OLGA, "password": PASSWORD}
+            async with database_of(served.data, served.environment) as database:
+                tenant = await tenant_named(database, "clinic")
+                assert tenant is not None
+                await life.suspend(database, tenant.id, SUSPENDER)
+                await asyncio.sleep(FRESH_S)
+                refused = [
+                    await served.nobody.get("/api/auth/options"),
+                    await served.nobody.post("/api/auth/sign-in", json=known),
+                    await served.nobody.post("/api/auth/refresh", json={"refresh_token": given["refresh_token"]}),
+                    await served.nobody.post("/api/auth/forgot", json={"email": OLGA}),
+                    await served.nobody.post("/api/auth/accept", json=begin),
+                    await served.nobody.post("/api/auth/reset", json=link | {"password": PASSWORD}),
+                ]
+                await life.resume(database, tenant.id, SUSPENDER)
+            assert {answer.json()["error_code"] for answer in refused} == {"TENANT_SUSPENDED"}
+            await asyncio.sleep(FRESH_S)
+            renewed = await served.nobody.post("/api/auth/refresh", json={"refresh_token": given["refresh_token"]})
+            assert renewed.status_code == 200  # it was not used up
 
 
 async def test_forgotten_passwords_are_answered_alike(desk: Served) -> None:

@@ -8,7 +8,7 @@ from mailbox import Mailbox
 from uuid import UUID
 
 import pytest
-from office import COMMAND, HOME, PASSWORD, Office
+from office import COMMAND, HOME, PASSWORD, Office, token_of
 from tests.conftest import eventually
 
 from frontdesk.core.errors import RateLimited, Unavailable
@@ -71,6 +71,15 @@ async def test_asking_is_limited_alike_for_everybody(office: Office) -> None:
             await office.staffing.forgot(office.tenant_id, "Acme", email, HOME.address)
         told.append((caught.value.detail, caught.value.retry_after))
     assert told[0] == told[1]
+
+
+async def test_where_no_mail_is_sent_asking_ends_no_link(office: Office) -> None:
+    await office.member(Role.VIEWER, ANN)
+    link = await office.staffing.reset_link(office.tenant_id, COMMAND, ANN)
+    await office.staffing.forgot(office.tenant_id, "Acme", ANN, HOME.address)
+    async with sending(office):
+        await asyncio.sleep(0.2)  # many times as long as a letter takes to be written
+    await office.welcome.reset(token_of(link), "another good password", HOME)
 
 
 async def test_a_mail_server_that_comes_back_gets_the_mail(database: Database, tenant_id: UUID) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 
 import pytest
-from office import COMMAND, HOME, PASSWORD, Office
+from office import COMMAND, HOME, PASSWORD, Office, token_of
 from tests.conftest import make_tenant
 
 from frontdesk.core.errors import Conflict, Invalid, RateLimited
@@ -177,6 +178,41 @@ async def test_nothing_changes_until_a_second_factor_is_confirmed(office: Office
     with pytest.raises(Invalid):
         await office.account.confirm_second_factor(office.tenant_id, ann.id, "abcdef", HOME)
     await office.sign_in(ANN)
+
+
+async def meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]) -> None:
+    """Lets something happen between the look at the password and the opening of the sign-in."""
+    real = office.passwords.is_right
+
+    async def is_right(password_hash: str | None, password: str) -> bool:
+        found = await real(password_hash, password)
+        monkeypatch.setattr(office.passwords, "is_right", real)
+        await happens()
+        return found
+
+    monkeypatch.setattr(office.passwords, "is_right", is_right)
+
+
+async def test_a_sign_in_under_way_does_not_outlive_a_reset(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.member(Role.VIEWER, ANN)
+    link = await office.staffing.reset_link(office.tenant_id, COMMAND, ANN)
+    await meanwhile(office, monkeypatch, lambda: office.welcome.reset(token_of(link), "another good password", HOME))
+    # Also the renewed hash of the old password must not come back.
+    monkeypatch.setattr("frontdesk.identity.passwords.is_outdated", lambda _hash: True)
+    with pytest.raises(SignInFailed):
+        await office.sign_in(ANN)
+    with pytest.raises(SignInFailed):
+        await office.sign_in(ANN)
+    await office.sign_in(ANN, "another good password")
+
+
+async def test_a_sign_in_under_way_does_not_go_round_a_new_second_factor(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.member(Role.VIEWER, ANN)
+    await meanwhile(office, monkeypatch, lambda: codes_of(office))
+    with pytest.raises(SignInFailed):
+        await office.sign_in(ANN)
 
 
 async def test_removing_a_second_factor_takes_the_password(office: Office) -> None:

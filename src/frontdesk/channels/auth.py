@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import cookies
-from frontdesk.channels.access import FOR_ALL, Access, Caller
+from frontdesk.channels.access import FOR_ALL, Access, Caller, refuse_suspended
 from frontdesk.channels.addresses import client_address
 from frontdesk.channels.bodies import read_form
 from frontdesk.channels.http import UNREADABLE
@@ -42,6 +42,7 @@ from frontdesk.core.errors import (
     NotFound,
     RateLimited,
     TenantNotFound,
+    TenantSuspended,
     TokenInvalid,
 )
 from frontdesk.core.json import dumps
@@ -59,9 +60,10 @@ from frontdesk.identity.welcome import Welcome
 _DEVICE_CHARS = 200
 
 _TOKENS = answers(200, TokensOut, "Signed in; with `cookies` the body is empty") | nothing("Signed in, by cookies")
-_SIGN_IN = _TOKENS | failures(SignInFailed, SecondFactorNeeded, TenantNotFound, RateLimited, *UNREADABLE)
-_REFRESH = _TOKENS | failures(TokenInvalid, Conflict, *UNREADABLE)
-_LINK = failures(LinkInvalid, *UNREADABLE)
+_TENANT = failures(TenantNotFound, TenantSuspended)
+_SIGN_IN = _TOKENS | _TENANT | failures(SignInFailed, SecondFactorNeeded, RateLimited, *UNREADABLE)
+_REFRESH = _TOKENS | failures(TokenInvalid, TenantSuspended, Conflict, *UNREADABLE)
+_LINK = failures(LinkInvalid, TenantSuspended, *UNREADABLE)
 
 # Our own page begins this navigation, so that its strict cookies are sent along; a redirect would be the provider's.
 _ARRIVED = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signed in</title>
@@ -96,13 +98,15 @@ class Auth:
         self.welcome = welcome
         self.openid = openid
         self.has_mail = has_mail
-        self.tenant_named = tenant_named
+        self._tenant_named = tenant_named
         self._default_tenant = default_tenant
         self.secret = secret
 
     async def tenant(self, name: str | None) -> Tenant:
-        """Raises TenantNotFound."""
-        return await (self.tenant_named(name) if name else self._default_tenant())
+        """The default one without a name. Raises TenantNotFound, TenantSuspended: nobody signs in to one."""
+        found = await (self._tenant_named(name) if name else self._default_tenant())
+        refuse_suspended(found)
+        return found
 
 
 def device_of(request: Request) -> Device:
@@ -120,7 +124,7 @@ def build_router(auth: Auth, access: Access) -> APIRouter:
 
 
 def _add_signing_in(router: APIRouter, auth: Auth) -> None:
-    @router.get("/options", responses=answers(200, OptionsOut, "Ways to sign in") | failures(TenantNotFound),
+    @router.get("/options", responses=answers(200, OptionsOut, "Ways to sign in") | _TENANT,
                 dependencies=FOR_ALL)  # fmt: skip
     async def options(tenant: str = "") -> Response:
         """How staff of a tenant may sign in."""
@@ -149,8 +153,11 @@ def _add_signing_in(router: APIRouter, auth: Auth) -> None:
         if by_cookies:
             cookies.from_own_page(request)
             token = request.cookies.get(cookies.REFRESH, "")
+        try:
+            await auth.tenant(str(auth.sessions.tenant_of(token or "")))  # before the token is used up
+        except TenantNotFound as error:
+            raise TokenInvalid("The refresh token is not valid.") from error
         opened = await auth.sessions.refresh(token or "", device_of(request))
-        await auth.tenant_named(str(opened.staff.tenant_id))  # which may be suspended
         return _signed_in(request, opened, by_cookies=by_cookies)
 
     @router.post("/sign-out", status_code=204, openapi_extra=body(RefreshIn), dependencies=FOR_ALL,
@@ -171,7 +178,7 @@ def _add_links(router: APIRouter, auth: Auth) -> None:
     forgotten = answers(202, dict[str, str], "The same whether there is such an account")
 
     @router.post("/forgot", status_code=202, openapi_extra=body(ForgotIn), dependencies=FOR_ALL,
-                 responses=forgotten | failures(TenantNotFound, RateLimited, *UNREADABLE))  # fmt: skip
+                 responses=forgotten | _TENANT | failures(RateLimited, *UNREADABLE))  # fmt: skip
     async def forgot(request: Request) -> Response:
         """Have a link for a new password sent, if there is such an account."""
         said = await read_form(request, ForgotIn)
@@ -189,7 +196,7 @@ def _add_links(router: APIRouter, auth: Auth) -> None:
     async def link(request: Request) -> Response:
         """What a single-use link is for; uses nothing up."""
         shown = await auth.welcome.show((await read_form(request, LinkIn)).token)
-        tenant = await auth.tenant_named(str(shown.tenant_id))
+        tenant = await auth.tenant(str(shown.tenant_id))
         return _json(LinkOut(shown.purpose, tenant.slug, tenant.name, shown.email, shown.name))
 
     @router.post("/accept", responses=_TOKENS | _LINK | failures(Conflict), openapi_extra=body(AcceptIn),
@@ -199,7 +206,7 @@ def _add_links(router: APIRouter, auth: Auth) -> None:
         said = await read_form(request, AcceptIn)
         if said.cookies:
             cookies.from_own_page(request)
-        tenant = await auth.tenant_named(str(auth.welcome.tenant_of(said.token)))
+        tenant = await auth.tenant(str(auth.welcome.tenant_of(said.token)))
         opened = await auth.welcome.accept(
             said.token, tenant.settings.sign_in, said.email, said.name, said.password, device_of(request)
         )
@@ -210,7 +217,7 @@ def _add_links(router: APIRouter, auth: Auth) -> None:
     async def reset(request: Request) -> Response:
         """Choose a new password; every sign-in ends."""
         said = await read_form(request, ResetIn)
-        await auth.tenant_named(str(auth.welcome.tenant_of(said.token)))
+        await auth.tenant(str(auth.welcome.tenant_of(said.token)))
         await auth.welcome.reset(said.token, said.password, device_of(request))
         return Response(status_code=204)
 
@@ -240,7 +247,7 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
             if error or not code:
                 raise SignInFailed("The provider did not let this sign-in go on.")
             carried = request.cookies.get(cookies.OPENID, "")
-            tenant = await auth.tenant_named(str(auth.openid.tenant_of(carried)))
+            tenant = await auth.tenant(str(auth.openid.tenant_of(carried)))
             settings = tenant.settings.sign_in
             name = settings.openid.client_secret if settings.openid is not None else ""
             secret = await auth.secret(tenant.id, name) or ""

@@ -65,6 +65,13 @@ class Sessions:
         access_token, access_s = await self._tokens.issue(staff, session_id)
         return Opened(staff, session_id, access_token, access_s, refresh_token, int(refresh_s))
 
+    def tenant_of(self, token: str) -> UUID:
+        """Which tenant a refresh token says that it is of. Raises TokenInvalid."""
+        known = opaque.parsed(token)
+        if known is None:
+            raise TokenInvalid("The refresh token is not valid.")
+        return known.tenant_id
+
     async def refresh(self, token: str, device: Device) -> Opened:
         """Both tokens anew. A refresh token that was used before ends the sign-in: somebody else has a copy.
 

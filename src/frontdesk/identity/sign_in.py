@@ -71,7 +71,10 @@ class SignIn:
         is_outdated = secrets.password_hash is not None and passwords.is_outdated(secrets.password_hash)
         renewed = await self._passwords.hashed(tenant_id, password) if is_outdated else None
         async with self._db.scope(tenant_id) as scope:
-            is_in = not staff.has_second_factor or await self._is_code_right(scope, staff, secrets, code or "")
+            # What was checked above may have been reset meanwhile; from here on it waits for us.
+            is_in = await staff_store.hold_unchanged(
+                scope, staff.id, secrets.password_hash or "", has_second_factor=staff.has_second_factor
+            ) and (not staff.has_second_factor or await self._is_code_right(scope, staff, secrets, code or ""))
             if is_in:
                 await failures.forget(scope, What.ACCOUNT, email)
                 await failures.take_back(scope, What.ADDRESS, device.address)

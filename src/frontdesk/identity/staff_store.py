@@ -198,6 +198,22 @@ async def activate_by_openid(scope: TenantScope, staff_id: UUID, subject: str) -
     return _staff(await scope.fetchrow(query, scope.tenant_id, staff_id, subject))
 
 
+async def hold_unchanged(scope: TenantScope, staff_id: UUID, password_hash: str, *, has_second_factor: bool) -> bool:
+    """Whether his password and second factor are still those that a sign-in was checked against, and stay so until the
+    transaction ends."""
+    query = """
+        SELECT id
+          FROM staff
+         WHERE tenant_id = $1
+           AND id = $2
+           AND state = 'active'
+           AND password_hash = $3
+           AND totp_on = $4
+           FOR UPDATE
+    """
+    return await scope.fetchval(query, scope.tenant_id, staff_id, password_hash, has_second_factor) is not None
+
+
 async def signed_in(scope: TenantScope, staff_id: UUID, now: datetime) -> bool:
     """Notes a sign-in of somebody active; False when he is not. His row is held until the transaction ends."""
     query = """

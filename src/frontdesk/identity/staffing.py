@@ -208,6 +208,8 @@ class Staffing:
         async with self._db.scope(tenant_id) as scope:
             await failures.attempt(scope, What.MAIL_ACCOUNT, email, now)
             await failures.attempt(scope, What.MAIL_ADDRESS, address, now)
+        if not self._mail.is_configured:
+            return  # a link that nobody is sent would only end the one that an operator has made
 
         async def write() -> Letter | None:
             async with self._db.scope(tenant_id) as scope:
