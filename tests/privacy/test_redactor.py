@@ -241,3 +241,11 @@ def test_all_texts_have_one_deadline() -> None:
     redaction().hide([Text("ann@example.com, which was read before")])
     with pytest.raises(DetectionTooSlow):
         hiding.hide([Text("ann@example.com, which was read before")])
+
+
+def test_nothing_is_not_taken_for_a_part_of_an_address() -> None:
+    hiding = redaction()
+    value = [{}, None, '\n\\"London NW1 6XE[EMAIL_1]"born 1980-01-02']
+    hidden = hiding.hidden_value(value)
+    assert "London" not in hidden[2]
+    assert hiding.restored_value(hidden) == value

@@ -31,6 +31,7 @@ _QUOTED = re.compile(r'["{\[]')
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _NAME_ENDS = re.compile(r'"\s*:')
 _ENDS_NUMBER = re.compile(r'[\s",:{}\[\]]')
+_CONSTANTS = ("null", "true", "false")
 _AROUND = " \t\n,:"  # of a value, but none of it
 # Of JSON, and of JSON that is a text in JSON. A quote behind two backslashes ends its text, so it is none.
 _ESCAPE = re.compile(r'(?:\\\\)*\\"|\\+(?:u[0-9a-fA-F]{4}|[/bfnrt])?')
@@ -152,7 +153,7 @@ class Redaction:
             if marks and _NAME_ENDS.match(reading, last):
                 for at, stop, named in self._found(reading[first:last]):
                     yield first + at, first + stop, named
-            else:
+            elif reading[first:last].strip(_AROUND) not in _CONSTANTS:
                 yield first, last, kind
 
     def _hidden(self, text: Text, reading: str, found: Sequence[Place]) -> str:
