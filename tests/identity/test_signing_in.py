@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 from office import COMMAND, HOME, PASSWORD, Office, token_of
@@ -184,8 +185,8 @@ async def meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch, happens: Ca
     """Lets something happen between the look at the password and the opening of the sign-in."""
     real = office.passwords.is_right
 
-    async def is_right(password_hash: str | None, password: str) -> bool:
-        found = await real(password_hash, password)
+    async def is_right(tenant_id: UUID, password_hash: str | None, password: str) -> bool:
+        found = await real(tenant_id, password_hash, password)
         monkeypatch.setattr(office.passwords, "is_right", real)
         await happens()
         return found
