@@ -11,11 +11,12 @@ import pytest
 from office import COMMAND, HOME, PASSWORD, Office, token_of
 from tests.conftest import eventually
 
-from frontdesk.core.errors import RateLimited, Unavailable
+from frontdesk.core.errors import Invalid, RateLimited, Unavailable
 from frontdesk.db import Database
 from frontdesk.identity import mail
-from frontdesk.identity.mail import Mail, SmtpServer
+from frontdesk.identity.mail import Letter, Mail, SmtpServer
 from frontdesk.identity.permissions import Role
+from frontdesk.identity.staff import folded
 
 ANN = "ann@example.org"
 
@@ -80,6 +81,29 @@ async def test_where_no_mail_is_sent_asking_ends_no_link(office: Office) -> None
     async with sending(office):
         await asyncio.sleep(0.2)  # many times as long as a letter takes to be written
     await office.welcome.reset(token_of(link), "another good password", HOME)
+
+
+@pytest.mark.parametrize("wrong", ["ann:b@example.org", "ann@[::1]", "a\\b@example.org", "ann\x00@example.org"])
+def test_addresses_that_mean_more_than_a_person_are_refused(wrong: str) -> None:
+    with pytest.raises(Invalid):
+        folded(wrong)
+
+
+async def test_a_letter_that_can_not_be_written_holds_none_up(database: Database, tenant_id: UUID) -> None:
+    async with Mailbox().open() as mailbox:
+        office = Office(database, tenant_id, mailbox.server)
+        async with sending(office):
+
+            async def wrong() -> Letter:
+                return Letter("ann\n@example.org", "Hello", "…")
+
+            async def split() -> Letter:
+                return Letter(ANN, "Your\r\npassword", "Hello")
+
+            office.mail.post(wrong)
+            office.mail.post(split)
+            await eventually(mailbox.arrived)
+    assert [letter["Subject"] for letter in mailbox.mails] == ["Your password"]
 
 
 async def test_a_mail_server_that_comes_back_gets_the_mail(database: Database, tenant_id: UUID) -> None:

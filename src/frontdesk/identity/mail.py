@@ -73,7 +73,14 @@ class Mail:
                 log.warning("mail.failed", error="DatabaseUnavailable")
                 continue
             if letter is not None and self._server is not None:
-                await self._send(self._server, letter)
+                try:
+                    await self._send(self._server, letter)
+                except (
+                    ValueError,
+                    LookupError,
+                ) as error:  # of the e-mail library: one that can't be written holds none up
+                    self._metrics.mails.labels("failed").inc()
+                    log.error("mail.failed", error=type(error).__name__)
 
     async def _send(self, server: SmtpServer, letter: Letter) -> None:
         for attempt in range(1, TRIES + 1):
@@ -95,7 +102,7 @@ class Mail:
 def _send(server: SmtpServer, letter: Letter) -> None:
     """Raises OSError, SMTPException."""
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = server.sender, letter.to, letter.subject
+    message["From"], message["To"], message["Subject"] = server.sender, letter.to, " ".join(letter.subject.split())
     message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain=server.sender.rpartition("@")[2] or None)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     message.set_content(letter.text)

@@ -132,7 +132,9 @@ class OpenID:
             raise self._failed(tenant_id, device, "This account may not sign in here.")
         now = self._clock.now()
         async with self._db.scope(tenant_id) as scope:
-            staff = await self._found(scope, openid, str(claims["sub"]), email, str(claims.get("name") or email))
+            staff = await self._found(
+                scope, openid, str(claims["sub"]), email, str(claims.get("name") or email).replace("\x00", "")
+            )
             if staff is not None:
                 await staff_store.signed_in(scope, staff.id, now)
                 session_id, token = await self._sessions.open(scope, staff, device, settings.session_days)

@@ -12,7 +12,8 @@ from frontdesk.identity.permissions import OPERATOR, ROLES, Permission, Role
 
 STAFF_ROLES = (Role.OWNER, Role.ADMIN, Role.SUPPORTER, Role.VIEWER)
 
-_EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@[^\s@,;<>\"()]{1,189}")
+# Nothing that has a meaning of its own in the header of a mail.
+_EMAIL = re.compile(r"[^\s@,;:<>\"()\[\]\\\x00-\x1f\x7f-\x9f]{1,64}@[^\s@,;:<>\"()\[\]\\\x00-\x1f\x7f-\x9f]{1,189}")
 
 
 class State(StrEnum):
