@@ -26,6 +26,8 @@ class Provider:
         self.algorithm = "RS256"
         self.signs_with: Any = None  # another key than the published one
         self.is_down = False
+        self.described = 0  # times that it was asked for its description
+        self.says: dict[str, str] = {}  # of the description, what is other than it should be
         self.says_issuer: str | None = None
         self.url = ""
         self._codes: dict[str, dict[str, str]] = {}
@@ -55,6 +57,7 @@ class Provider:
         return web.Response(status=503) if self.is_down else await handler(request)
 
     async def _discovery(self, request: web.Request) -> web.Response:
+        self.described += 1
         return web.json_response(
             {
                 "issuer": self.says_issuer or self.url,
@@ -62,6 +65,7 @@ class Provider:
                 "token_endpoint": f"{self.url}/token",
                 "jwks_uri": f"{self.url}/keys",
             }
+            | self.says
         )
 
     async def _authorize(self, request: web.Request) -> web.Response:

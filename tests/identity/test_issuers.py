@@ -227,6 +227,23 @@ async def vouched() -> AsyncIterator[tuple[Served, Issuer]]:
             yield served, issuer
 
 
+async def test_a_contacts_idempotency_keys_are_his_own(vouched: tuple[Served, Issuer]) -> None:
+    served, issuer = vouched
+    key = {"idempotency-key": "one"}
+    told = [
+        await client.post(
+            "/api/clinic/messages", json={"user_id": user, "message": "Where can I park?"}, headers=key | who
+        )
+        for client, user, who in (
+            (served.client, "ann", {}),
+            (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
+            (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
+        )
+    ]
+    assert [each.status_code for each in told] == [202, 202, 202]
+    assert told[1].json()["message_id"] == told[2].json()["message_id"] != told[0].json()["message_id"]
+
+
 async def test_a_contact_converses_and_sees_his_own_sessions_alone(vouched: tuple[Served, Issuer]) -> None:
     served, issuer = vouched
     ann, eve = bearing(issuer.token()), bearing(issuer.token(sub="eve"))

@@ -1,5 +1,6 @@
 """Signing in with an OpenID Connect provider: a real small one, good and in every way bad."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from time import time
@@ -78,6 +79,19 @@ async def test_who_was_invited_is_let_in_and_known_again(visit: Visit) -> None:
     assert (first.staff.id, first.staff.state) == (invited.staff.id, State.ACTIVE)
     visit.provider.person("renamed@example.org", sub="of Ann@Example.org")  # the same person, another address
     assert (await visit.signed_in()).staff.id == invited.staff.id
+
+
+async def test_a_provider_is_asked_once_however_many_sign_in(visit: Visit) -> None:
+    begun = (visit.openid.start(visit.office.tenant_id, visit.settings) for _ in range(9))
+    await asyncio.gather(*begun)
+    assert visit.provider.described == 1
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+async def test_what_a_provider_names_must_be_https(visit: Visit, name: str) -> None:
+    visit.provider.says = {name: "http://elsewhere.example/oauth"}
+    with pytest.raises(OpenIDFailed, match="not https"):
+        await visit.to_provider()
 
 
 async def test_who_was_not_invited_is_refused_or_given_the_role_of_the_settings(visit: Visit) -> None:

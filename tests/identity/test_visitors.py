@@ -16,7 +16,7 @@ from tests.served import Served
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.ids import new_id
-from frontdesk.quotas.quotas import VISITORS_PER_MINUTE, Quotas
+from frontdesk.quotas.quotas import SIGN_INS_PER_MINUTE, VISITORS_PER_MINUTE, Quotas
 from frontdesk.shared.rates import MemoryRateLimiter
 
 TOKENS = "/api/public/widgets/clinic/tokens"
@@ -114,6 +114,16 @@ async def test_no_tokens_are_given_where_nobody_wants_visitors(served: Served) -
 async def test_the_page_is_told_whether_it_needs_a_token(served: Served, closed: Served) -> None:
     assert (await served.nobody.get("/page")).json()["visits"] is False
     assert (await closed.nobody.get("/api/clinic/page")).json()["visits"] is True
+
+
+async def test_one_address_goes_so_often_to_a_provider() -> None:
+    quotas = Quotas(MemoryRateLimiter(SystemClock()), lambda _: 0, CollectorRegistry())
+    tenant = new_id()
+    for number in range(SIGN_INS_PER_MINUTE):
+        await quotas.admit_sign_in(tenant, "clinic", f"2001:db8::{number:x}")
+    with pytest.raises(RateLimited):
+        await quotas.admit_sign_in(tenant, "clinic", "2001:db8::ffff")
+    await quotas.admit_sign_in(tenant, "clinic", "203.0.113.8")
 
 
 async def test_one_address_begins_so_many_visits_a_minute() -> None:

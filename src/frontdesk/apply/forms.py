@@ -36,7 +36,9 @@ class WidgetForm(Form):
 class IssuerForm(Form):
     issuer: Annotated[str, Field(min_length=1, max_length=500)]
     audience: Annotated[str, Field(min_length=1, max_length=500)]
-    jwks_url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=500)]
+    jwks_url: Annotated[
+        str, Field(pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])[^\s@]+$", max_length=500)
+    ]
     algorithms: Annotated[list[Literal["RS256", "ES256"]], Field(min_length=1, max_length=2)] = ["RS256"]
     user_id: Annotated[str, Field(min_length=1, max_length=100)] = "sub"
 

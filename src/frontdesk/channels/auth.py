@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from frontdesk.agents.models import Tenant
 from frontdesk.channels import cookies
 from frontdesk.channels.access import FOR_ALL, Access, Caller, refuse_suspended
-from frontdesk.channels.addresses import client_address
+from frontdesk.channels.addresses import client_address, client_of
 from frontdesk.channels.bodies import read_form
 from frontdesk.channels.http import UNREADABLE
 from frontdesk.channels.openapi import answers, failures, nothing
@@ -56,6 +56,7 @@ from frontdesk.identity.sign_in import SecondFactorNeeded, SignIn, SignInFailed
 from frontdesk.identity.staff import Device, folded
 from frontdesk.identity.staffing import Staffing
 from frontdesk.identity.welcome import Welcome
+from frontdesk.quotas.quotas import Quotas
 
 _DEVICE_CHARS = 200
 
@@ -89,6 +90,7 @@ class Auth:
         self, sign_in: SignIn, sessions: Sessions, account: Account, staffing: Staffing, welcome: Welcome,
         openid: OpenID, *, has_mail: bool, tenant_named: Callable[[str], Awaitable[Tenant]],
         default_tenant: Callable[[], Awaitable[Tenant]], secret: Callable[[UUID, str], Awaitable[str | None]],
+        quotas: Quotas,
     ) -> None:  # fmt: skip
         """`secret`: a tenant's secret by its name."""
         self.sign_in = sign_in
@@ -101,12 +103,18 @@ class Auth:
         self._tenant_named = tenant_named
         self._default_tenant = default_tenant
         self.secret = secret
+        self._quotas = quotas
 
     async def tenant(self, name: str | None) -> Tenant:
         """The default one without a name. Raises TenantNotFound, TenantSuspended: nobody signs in to one."""
         found = await (self._tenant_named(name) if name else self._default_tenant())
         refuse_suspended(found)
         return found
+
+    async def admit(self, tenant: Tenant, request: Request) -> None:
+        """Of a way to a provider or back. Raises RateLimited."""
+        client = client_of(request)
+        await self._quotas.admit_sign_in(tenant.id, tenant.slug, None if client.is_local else client.address)
 
 
 def device_of(request: Request) -> Device:
@@ -234,6 +242,7 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
             found = await auth.tenant(tenant)
             if found.settings.sign_in.openid is None:
                 raise NotFound("This tenant has no provider to sign in with.")
+            await auth.admit(found, request)
             address, carried = await auth.openid.start(found.id, found.settings.sign_in.openid)
         except FrontdeskError as error:
             return _back(error)
@@ -248,6 +257,7 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
                 raise SignInFailed("The provider did not let this sign-in go on.")
             carried = request.cookies.get(cookies.OPENID, "")
             tenant = await auth.tenant(str(auth.openid.tenant_of(carried)))
+            await auth.admit(tenant, request)
             settings = tenant.settings.sign_in
             name = settings.openid.client_secret if settings.openid is not None else ""
             secret = await auth.secret(tenant.id, name) or ""

@@ -137,6 +137,9 @@ class Chat:
         """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, RateLimited, ConversationNotFound."""
         incoming = await read_chat(request)
         caller.speaks_for(incoming.contact)
+        if caller.contact is not None and incoming.idempotency_key is not None:  # his own: a backend's keys are others
+            own = f"{caller.contact}\n{incoming.idempotency_key}"
+            incoming = msgspec.structs.replace(incoming, idempotency_key=own)
         await self._admit(caller, incoming.contact, request)
         bound = caller.principal.conversation_id
         if bound is None:

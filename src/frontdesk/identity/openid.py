@@ -1,7 +1,9 @@
 """Signing in with an OpenID Connect provider (OpenID Connect Core 1.0): authorization code, PKCE, nonce and state."""
 
+import asyncio
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,6 +12,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
+from cachetools import LRUCache, TTLCache
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -31,7 +34,9 @@ from frontdesk.identity.staff import Device, OpenIDSettings, SignInSettings, Sta
 ALGORITHMS = ["RS256", "ES256"]
 UNDERWAY = timedelta(minutes=10)
 SKEW_S = 60
+KEPT_S = 300.0
 _DAY_S = 86_400
+_GUARDED = re.compile(r"(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])[^\s@]+$")
 
 
 class OpenIDFailed(FrontdeskError):
@@ -78,6 +83,8 @@ class OpenID:
         self._denials = denials
         self._metrics = metrics
         self.redirect = f"{base}/api/auth/openid/callback"
+        self._described: TTLCache[tuple[UUID, str], Provider] = TTLCache(1000, KEPT_S)
+        self._asking: LRUCache[tuple[UUID, str], asyncio.Lock] = LRUCache(1000)
 
     async def start(self, tenant_id: UUID, settings: OpenIDSettings) -> tuple[str, str]:
         """(where the browser goes, what it carries meanwhile). Raises OpenIDFailed."""
@@ -158,13 +165,25 @@ class OpenID:
         return tenant_id, underway
 
     async def _discovered(self, tenant_id: UUID, settings: OpenIDSettings) -> Provider:
-        url = f"{settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+        """Asked once for all who sign in meanwhile, and kept for minutes: anybody may begin a sign-in."""
+        place = (tenant_id, settings.issuer)
+        async with self._asking.setdefault(place, asyncio.Lock()):
+            known = self._described.get(place)
+            if known is None:
+                known = self._described[place] = await self._asked(tenant_id, settings.issuer)
+        return known
+
+    async def _asked(self, tenant_id: UUID, issuer: str) -> Provider:
+        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
         try:
             provider = msgspec.convert(await self._web.json(tenant_id, url), Provider)
         except msgspec.ValidationError as error:
             raise OpenIDFailed("The provider's description of itself can't be read.") from error
-        if provider.issuer != settings.issuer:
+        if provider.issuer != issuer:
             raise OpenIDFailed("The provider calls itself by another name than the settings do.")
+        endpoints = (provider.authorization_endpoint, provider.token_endpoint, provider.jwks_uri)
+        if not all(_GUARDED.match(each) for each in endpoints):
+            raise OpenIDFailed("The provider names addresses that are not https.")
         return provider
 
     async def _claims(

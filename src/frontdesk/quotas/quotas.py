@@ -13,6 +13,8 @@ from frontdesk.telemetry.by_tenant import TenantCounter
 
 # New visitors of one address in a minute: an office behind one address opens no more pages.
 VISITORS_PER_MINUTE = 60
+# Beginnings and ends of sign-ins with a provider: each asks it something.
+SIGN_INS_PER_MINUTE = 60
 # Nobody knows when a turn ends: who asks again then asks a turn that took its time.
 TURN_RETRY_S = 2.0
 
@@ -72,3 +74,12 @@ class Quotas:
             self._refused.labels(slug, use.name).inc()
             detail = f"One address may begin {VISITORS_PER_MINUTE} visits a minute. Begin this one later."
             raise RateLimited(detail, retry_after=refused.wait_s)
+
+    async def admit_sign_in(self, tenant_id: UUID, slug: str, address: str | None) -> None:
+        """Once for each way to a provider, and each back. Raises RateLimited."""
+        if address is None:
+            return
+        use = Use("sign-ins", network_of(address), SIGN_INS_PER_MINUTE)
+        if (refused := await self._rates.take(tenant_id, [use])) is not None:
+            self._refused.labels(slug, use.name).inc()
+            raise RateLimited("Too many sign-ins from this address. Try again later.", retry_after=refused.wait_s)

@@ -302,7 +302,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
     signing_in = auth.Auth(
         joined.sign_in, joined.sessions, joined.account, joined.staffing, joined.welcome, joined.openid,
         has_mail=joined.mail.is_configured, tenant_named=directory.named, default_tenant=directory.default,
-        secret=TenantSecrets(services.database, services.cipher).named,
+        secret=TenantSecrets(services.database, services.cipher).named, quotas=services.quotas,
     )  # fmt: skip
     applying = apply_services(services)
     defining = definitions.Defining(applying, services.folders)
