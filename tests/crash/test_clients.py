@@ -183,7 +183,7 @@ async def test_ten_thousand_connections_are_tried_and_those_that_are_in_are_answ
         async with asyncio.timeout(WITHIN_S):
             while (answered := await once(served, "/health/ready")) is None or answered.status_code != 200:
                 await asyncio.sleep(0.1)
-            while (found := await once(served, "/api/desk/sessions?user_id=ann")) is None or found.status_code != 200:
+            while (found := await once(served, "/api/desk/page")) is None or found.status_code != 200:
                 await asyncio.sleep(0.1)
 
 
