@@ -117,15 +117,15 @@ class Grounds:
                 email = f"{name.replace(' ', '')}@{world.canary}.example"
                 # The first owner is made by a command: nobody is there yet who could invite one.
                 invited = await staffing.invite(world.id, world.slug, By(None, TEST), email, world.canary, role)
-                if name == "operator":
-                    change = Changes(is_operator=True)
-                    await staffing.change(world.id, By(None, TEST), invited.staff.id, None, change)
                 accepted = {
                     "token": invited.link.partition("#token=")[2],
                     "name": f"{name} of {world.canary}",
                     "password": f"a long enough passphrase of {world.canary}",
                 }
                 tokens = await told(client.post("/api/auth/accept", json=accepted))
+                if name == "operator":
+                    change = Changes(is_operator=True)
+                    await staffing.change(world.id, By(None, TEST), invited.staff.id, None, change)
                 world.keys[name if name in others else f"role {name}"] = tokens["access_token"]
                 if name == "signed out":
                     path = f"/api/admin/staff/{invited.staff.id}/sessions"

@@ -62,13 +62,13 @@ async def signed_in(served: Served, role: Role, *, is_operator: bool = False) ->
     printed = await asyncio.to_thread(
         run, "staff", "invite", email, "--role", role.value, "--data", str(served.data), "--tenant", "clinic"
     )
+    body = {"token": printed.stdout.strip().partition("#token=")[2], "name": "Sam", "password": "as long as it takes"}
+    accepted = await served.nobody.post("/api/auth/accept", json=body)
+    assert accepted.status_code == 200, f"{accepted.text} {printed.stdout} {printed.stderr}"
     if is_operator:
         words = ("staff", "role", email, role.value, "--operator", "--data", str(served.data), "--tenant", "clinic")
         done = await asyncio.to_thread(run, *words)
         assert done.returncode == 0, done.stderr
-    body = {"token": printed.stdout.strip().partition("#token=")[2], "name": "Sam", "password": "as long as it takes"}
-    accepted = await served.nobody.post("/api/auth/accept", json=body)
-    assert accepted.status_code == 200, f"{accepted.text} {printed.stdout} {printed.stderr}"
     return str(accepted.json()["access_token"])
 
 

@@ -24,7 +24,7 @@ def request(address: str, *, is_local: bool = False) -> Request:
 def access(kind: Kind, contact: str | None = None) -> Access:
     principal = Principal(kind, TENANT.id, "x", ROLES[Role.OWNER] | {Permission.CHAT}, contact)
 
-    async def authenticate(_request: Request) -> Principal:
+    async def authenticate(_request: Request, _find: Any = None) -> Principal:
         return principal
 
     async def tenant(*_name: Any) -> Tenant:

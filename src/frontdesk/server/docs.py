@@ -60,4 +60,5 @@ def _rows(schema: dict[str, Any]) -> Iterator[str]:
         for method, operation in operations.items():
             route = escape(f"{method.upper()} {path}")
             answers = ", ".join(sorted(operation["responses"]))
-            yield f"<tr><td><code>{route}</code></td><td>{escape(operation['description'])}</td><td>{answers}</td></tr>"
+            does = escape(operation.get("description") or operation["summary"])
+            yield f"<tr><td><code>{route}</code></td><td>{does}</td><td>{answers}</td></tr>"
