@@ -235,7 +235,7 @@ async def test_a_contacts_idempotency_keys_are_his_own(vouched: tuple[Served, Is
             "/api/clinic/messages", json={"user_id": user, "message": "Where can I park?"}, headers=key | who
         )
         for client, user, who in (
-            (served.client, "ann", {}),
+            (served.client, "pat", {}),
             (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
             (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
         )
