@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from tests.agents.scripted import Desk, ScriptedProvider, build_desk, says
+from tests.turns import begun_turn
 
 from frontdesk.db import Database
 from frontdesk.llm.types import Target
@@ -27,5 +28,6 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     targets = (Target("scripted", "m1", 0), Target("local", "extractive", 1))
     desk = build_desk(database, tenant_id, tmp_path, [model, backup], targets)
+    await begun_turn(database, tenant_id, "u1", desk.turn_id)
     yield desk
     await desk.outbound.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -258,7 +259,7 @@ class Desk:
         return calls_made
 
     async def slots(self) -> list[str]:
-        return [key for key, _ in await PostgresRecords(self.database, self.tenant_id).find("slots", {})]
+        return [key for key, _ in await PostgresRecords(self.database, self.tenant_id, self.turn_id).find("slots", {})]
 
 
 def build_desk(
@@ -291,7 +292,6 @@ def build_desk(
         clock,
         ToolMetrics(registry),
     )
-    runner = Runner(
-        gateway, toolbox, Prompts(Metrics(registry)), templates, lambda tenant: PostgresRecords(database, tenant), clock
-    )
+    records = partial(PostgresRecords, database)
+    runner = Runner(gateway, toolbox, Prompts(Metrics(registry)), templates, records, clock)
     return Desk(runner, database, tenant_id, files, folder, targets, outbound)

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 from tests.agents.scripted import FULL, Desk, ScriptedProvider, build_desk, says
+from tests.turns import begun_turn
 from tests.vendors.replies import Reply, ToolUse
 from tests.vendors.server import Vendor
 
@@ -34,6 +35,7 @@ async def vendor_desk(
         backup = ScriptedProvider("local", says("I am only local."))
         targets = (Target(provider.name, "m1"), Target("local", "extractive", 1))
         desk = build_desk(database, tenant_id, tmp_path, [provider, backup], targets)
+        await begun_turn(database, tenant_id, "u1", desk.turn_id)
         yield desk
         await desk.outbound.close()
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.turns import begun_turn
 
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database
@@ -26,10 +27,10 @@ Call = Callable[..., Awaitable[dict[str, Any]]]
 class Desk:
     """Calls the clinic's functions as the toolbox would: a new idempotency key for every call."""
 
-    def __init__(self, database: Database, tenant_id: UUID) -> None:
+    def __init__(self, database: Database, tenant_id: UUID, turn_id: UUID) -> None:
         files = PythonFiles({"clinic": CLINIC})
         self.module = files.load(files.path("clinic", "tools/appointments.py"))
-        self.records = PostgresRecords(database, tenant_id)
+        self.records = PostgresRecords(database, tenant_id, turn_id)
         self._tenant_id = tenant_id
 
     async def call(
@@ -62,8 +63,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database: Database, tenant_id: UUID) -> Desk:
-    return Desk(database, tenant_id)
+async def desk(database: Database, tenant_id: UUID) -> Desk:
+    return Desk(database, tenant_id, await begun_turn(database, tenant_id))
 
 
 async def test_it_offers_free_times_of_the_wished_part_of_the_day_before_it_asks_for_anything_else(desk: Desk) -> None:

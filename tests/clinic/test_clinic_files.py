@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.turns import begun_turn
 
 from frontdesk.agents.store import load_definitions
 from frontdesk.apply import ApplyServices, apply_folder
@@ -279,9 +280,8 @@ async def test_an_insurer_is_told_with_its_terms_in_the_contacts_language(databa
     files = PythonFiles({"clinic": CLINIC})
     billing = files.load(files.path("clinic", "tools/billing.py"))
     tenant_id = new_id()
-    context = ToolContext(
-        tenant_id, new_id(), "ana", SystemClock().now(), "de", "call-1", PostgresRecords(database, tenant_id)
-    )
+    records = PostgresRecords(database, tenant_id, new_id())
+    context = ToolContext(tenant_id, new_id(), "ana", SystemClock().now(), "de", "call-1", records)
     result = await billing.check_insurance({"insurer": "Aurelia Health"}, context)
     assert result["direct_billing"]
     assert result["referral"]
@@ -293,7 +293,7 @@ async def test_the_order_of_a_copy_is_kept_once_however_often_it_is_tried(databa
     files = PythonFiles({"clinic": CLINIC})
     billing = files.load(files.path("clinic", "tools/billing.py"))
     tenant_id = new_id()
-    records = PostgresRecords(database, tenant_id)
+    records = PostgresRecords(database, tenant_id, await begun_turn(database, tenant_id))
     context = ToolContext(tenant_id, new_id(), "ana", SystemClock().now(), "en", "call-1", records)
     for _ in range(2):
         await billing.request_invoice_copy({"invoice_number": "LC-204518", "email": "ana@example.com"}, context)

@@ -201,3 +201,33 @@ async def test_a_version_that_was_stopped_is_applied_by_the_next_migration(empty
         assert "(tenant_id, created_at)" in index
     finally:
         await owner.close()
+
+
+async def test_records_from_before_are_their_contacts(empty_url: str) -> None:
+    await run_versions(empty_url, "0018")
+    owner = await asyncpg.connect(empty_url)
+    tenant_id, conversation, turn = new_id(), new_id(), new_id()
+    try:
+        await owner.execute(
+            "INSERT INTO tenants (id, slug, name, settings) VALUES ($1, 'acme', 'Acme', '{}')", tenant_id
+        )
+        await owner.execute(
+            "INSERT INTO conversations (tenant_id, id, contact, channel, state, owner) "
+            "VALUES ($1, $2, 'ann', 'test', 'active', 'agent')", tenant_id, conversation,
+        )  # fmt: skip
+        await owner.execute(
+            "INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id) "
+            "VALUES ($1, $2, $3, 'completed', '{1}', 1, '')", tenant_id, turn, conversation,
+        )  # fmt: skip
+        await owner.execute(
+            "INSERT INTO steps (tenant_id, turn_id, number, agent, kind, name, status, input, key) "
+            "VALUES ($1, $2, 1, '', 'tool', 'book', 'ok', '', 'call-1')", tenant_id, turn,
+        )  # fmt: skip
+        await owner.execute(
+            "INSERT INTO records (tenant_id, collection, key, value, made_by) "
+            "VALUES ($1, 'seats', 'one', '{}', 'call-1'), ($1, 'seats', 'two', '{}', 'unknown')", tenant_id,
+        )  # fmt: skip
+        await migrate(empty_url)
+        assert await owner.fetch("SELECT key, contact FROM records ORDER BY key") == [("one", "ann"), ("two", None)]
+    finally:
+        await owner.close()

@@ -4,14 +4,15 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from tests.turns import begun_turn
 
 from frontdesk.db import Database
 from frontdesk.tools.records import PostgresRecords
 
 
 @pytest.fixture
-def records(database: Database, tenant_id: UUID) -> PostgresRecords:
-    return PostgresRecords(database, tenant_id)
+async def records(database: Database, tenant_id: UUID) -> PostgresRecords:
+    return PostgresRecords(database, tenant_id, await begun_turn(database, tenant_id))
 
 
 async def test_a_key_is_given_once_and_the_same_call_may_repeat(records: PostgresRecords) -> None:
@@ -90,7 +91,7 @@ async def test_another_tenants_records_are_not_there(
     database: Database, records: PostgresRecords, other_tenant_id: UUID
 ) -> None:
     await records.insert("slots", "one", {"contact": "ana"}, "call")
-    others = PostgresRecords(database, other_tenant_id)
+    others = PostgresRecords(database, other_tenant_id, await begun_turn(database, other_tenant_id))
     assert await others.get("slots", "one") is None
     assert await others.find("slots", {"contact": "ana"}) == []
     assert not await others.delete("slots", "one")

@@ -31,10 +31,10 @@ class Runner:
         toolbox: Toolbox,
         prompts: Prompts,
         templates: Templates,
-        records: Callable[[UUID], Records],
+        records: Callable[[UUID, UUID], Records],
         clock: Clock,
     ) -> None:
-        """`records`: those of a tenant."""
+        """`records`: those of a tenant, for a turn."""
         self._gateway = gateway
         self._toolbox = toolbox
         self._prompts = prompts
@@ -55,7 +55,7 @@ class Runner:
         bound = self._toolbox.open(owner(definitions), definitions.tools)
         ends_at = asyncio.get_running_loop().time() + agent.timeout_s
         steps = StepLog([step for step in turn.steps if step.agent == agent.name])
-        records = self._records(definitions.tenant.id)
+        records = self._records(definitions.tenant.id, turn.turn_id)
         loop = Loop(
             gateway=self._gateway,
             templates=self._templates,

@@ -72,7 +72,7 @@ TABLES = {
             "output_tokens", "reasoning_tokens", "estimated", "cost_usd", "latency_ms", "first_token_ms", "created_at",
         ),
     ),
-    "records": Table(("collection", "key"), ("collection", "key", "value", "created_at")),
+    "records": Table(("collection", "key"), ("collection", "key", "contact", "value", "created_at")),
 }  # fmt: skip
 
 # (file, lines written)
@@ -160,7 +160,8 @@ def _hidden(values: Row, tenant_id: UUID, search: Detector, hides: frozenset[Ent
     redaction = Redaction(search, hides, for_good=True)
     redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
     hidden = {name: redaction.hidden_value(value) for name, value in told.items()}
-    ids = {name for name in _CONTACTS if name in values} | ({"key"} if values.get("key") in contacts else set())
+    ids = {name for name in _CONTACTS if values.get(name) is not None}
+    ids |= {"key"} if values.get("key") in contacts else set()
     return values | hidden | {name: contact_target(tenant_id, values[name]) for name in ids}
 
 

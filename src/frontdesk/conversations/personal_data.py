@@ -198,7 +198,7 @@ class PersonalData:
         """His own row, records that name him, and what the audit log has of him."""
         query = "SELECT external_id, created_at FROM contacts WHERE tenant_id = $1 AND external_id = $2"
         rows = [("contacts", dict(row)) for row in await scope.fetch(query, scope.tenant_id, contact)]
-        query = f"SELECT collection, key, value, created_at FROM records WHERE tenant_id = $1 AND {_NAMES_HIM}"
+        query = f"SELECT collection, key, value, created_at FROM records WHERE tenant_id = $1 AND {_OF_HIM}"
         for row in await scope.fetch(query, scope.tenant_id, contact):
             rows.append(("records", dict(row) | {"value": json.loads(row["value"])}))
         query = """
@@ -213,8 +213,9 @@ class PersonalData:
         return rows + [("audit", dict(row)) for row in entries]
 
 
-# Any text in the record that is his id. Records of his conversations' calls are found by those, see `_erased`.
-_NAMES_HIM = "jsonb_path_exists(value, '$.** ? (@ == $contact)', jsonb_build_object('contact', $2::text))"
+# What tools wrote in his turns, and any record with a text that is his id.
+_OF_HIM = """
+    (contact = $2 OR jsonb_path_exists(value, '$.** ? (@ == $contact)', jsonb_build_object('contact', $2::text)))"""
 
 
 async def _conversations(scope: TenantScope, contact: str, without: Sequence[UUID]) -> list[UUID]:
@@ -236,9 +237,11 @@ async def _erased(scope: TenantScope, conversations: Sequence[UUID]) -> dict[str
     for conversation in conversations:  # by id, as everybody who takes several: two never wait for each other
         await scope.execute("SELECT conversation_lock($1)", conversation)
     counts = {}
+    # What servers wrote that did not know yet whose it is.
     query = f"""
         DELETE FROM records
          WHERE tenant_id = $1
+           AND contact IS NULL
            AND made_by IN (SELECT s.key FROM steps AS s WHERE s.tenant_id = $1 AND s.{_OF_A_TURN} AND s.key <> '')
     """
     counts["records"] = await _counted(scope, query, list(conversations))
@@ -249,7 +252,8 @@ async def _erased(scope: TenantScope, conversations: Sequence[UUID]) -> dict[str
 
 
 async def _erased_of_contact(scope: TenantScope, contact: str) -> dict[str, int]:
-    records = f"DELETE FROM records WHERE tenant_id = $1 AND {_NAMES_HIM}"
+    """When his turns are gone: whatever their tools wrote is seen, and nothing more can come (`tools/records.py`)."""
+    records = f"DELETE FROM records WHERE tenant_id = $1 AND {_OF_HIM}"
     contacts = "DELETE FROM contacts WHERE tenant_id = $1 AND external_id = $2"
     return {
         "records": await _counted(scope, records, contact),
