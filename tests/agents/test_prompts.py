@@ -1,5 +1,6 @@
 """Prompts: rendered from what does not change, previewed, compared, kept compiled."""
 
+from time import process_time
 from uuid import UUID
 
 import msgspec
@@ -55,6 +56,31 @@ def test_a_diff_names_the_versions() -> None:
     assert text.splitlines()[:2] == ["--- desk (version 1)", "+++ desk (version 2)"]
     assert text.splitlines()[-2:] == ["-Two", "+Three"]
     assert diff(Prompt("desk", 1, "One"), Prompt("desk", 2, "One")) == ""
+
+
+def test_a_diff_of_long_texts_is_one_change_between_what_is_the_same() -> None:
+    lines = [f"line {number}" for number in range(3000)]
+    changed = [*lines[:1000], "another", "and another", *lines[1002:]]
+    text = diff(Prompt("desk", 1, "\n".join(lines)), Prompt("desk", 2, "\n".join(changed)))
+    assert text.splitlines() == [
+        "--- desk (version 1)", "+++ desk (version 2)", "@@ -1001,2 +1001,2 @@", "-line 1000", "-line 1001", "+another",
+        "+and another",
+    ]  # fmt: skip
+    assert diff(Prompt("desk", 1, "\n".join(lines)), Prompt("desk", 2, "\n".join(lines))) == ""
+    longer = diff(Prompt("desk", 1, "a\n" * 3000), Prompt("desk", 2, "a\n" * 3001))
+    assert longer.splitlines()[2:] == ["@@ -3000,0 +3001,1 @@", "+a"]
+
+
+def test_a_diff_of_lines_in_another_order_takes_no_longer_than_a_moment() -> None:
+    """It is made on the loop that serves all tenants, of texts that one of them writes."""
+
+    def took(count: int) -> float:
+        lines = [chr(0x4E00 + number % 120) for number in range(count)]
+        begun = process_time()
+        diff(Prompt("desk", 1, "\n".join(lines)), Prompt("desk", 2, "\n".join(reversed(lines))))
+        return process_time() - begun
+
+    assert took(12_000) < 20 * took(1_500)  # five hundred times as much where each line is compared with each
 
 
 def test_compiled_prompts_are_kept_and_counted(prompts: Prompts, registry: CollectorRegistry) -> None:

@@ -1,6 +1,7 @@
 """Prompts: versioned templates of a tenant, rendered into the stable part of an agent's instructions."""
 
 import difflib
+from collections.abc import Sequence
 from uuid import UUID
 
 from cachetools import LRUCache
@@ -12,6 +13,8 @@ from frontdesk.tools.templates import Templates
 from frontdesk.tools.types import JSONObject
 
 _CACHED = 8_000_000  # characters
+# Lines that are compared one by one, on the loop: the work may grow with their third power, to 30 ms for so many.
+_MOST_COMPARED = 2_000
 
 
 class Prompts:
@@ -71,12 +74,23 @@ def prompt_values(definitions: Definitions, agent: Agent) -> JSONObject:
 
 
 def diff(before: Prompt, after: Prompt) -> str:
-    """A unified diff of two versions; empty when their texts are the same."""
-    lines = difflib.unified_diff(
-        before.template.splitlines(),
-        after.template.splitlines(),
-        f"{before.name} (version {before.version})",
-        f"{after.name} (version {after.version})",
-        lineterm="",
-    )
-    return "\n".join(lines)
+    """A unified diff of two versions; empty when their texts are the same. Of long texts all that stands between their
+    common beginning and end is one change."""
+    old, new = before.template.splitlines(), after.template.splitlines()
+    titles = f"{before.name} (version {before.version})", f"{after.name} (version {after.version})"
+    if max(len(old), len(new)) <= _MOST_COMPARED:
+        return "\n".join(difflib.unified_diff(old, new, *titles, lineterm=""))
+    if old == new:
+        return ""
+    begin = _same(old, new)
+    end = min(_same(old[::-1], new[::-1]), min(len(old), len(new)) - begin)
+    old, new = old[begin : len(old) - end], new[begin : len(new) - end]
+    place = f"@@ -{begin + bool(old)},{len(old)} +{begin + bool(new)},{len(new)} @@"
+    changed = [*(f"-{line}" for line in old), *(f"+{line}" for line in new)]
+    return "\n".join((f"--- {titles[0]}", f"+++ {titles[1]}", place, *changed))
+
+
+def _same(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many lines both begin with."""
+    return next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+                min(len(one), len(other)))  # fmt: skip
