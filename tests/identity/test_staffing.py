@@ -277,6 +277,17 @@ async def test_a_key_gives_no_role_that_may_more_than_itself(office: Office) -> 
             await office.change(key, viewer, role=role)
 
 
+async def test_a_key_touches_nobody_who_may_more_than_itself(office: Office) -> None:
+    scopes = (ROLES[Role.VIEWER] - {Permission.ACCOUNT}) | {Permission.STAFF_WRITE}
+    key = By(Principal(Kind.API_KEY, office.tenant_id, "key", scopes), Actor("api_key", "key"))
+    admin = await office.member(Role.ADMIN, "ann@example.org")
+    with pytest.raises(Forbidden):
+        await office.change(key, admin, role=Role.VIEWER)
+    with pytest.raises(Forbidden):
+        await remove(office, key, admin)
+    assert await state_of(office, admin) == (Role.ADMIN, State.ACTIVE)
+
+
 async def test_of_two_changes_to_the_same_version_one_is_refused(office: Office) -> None:
     await office.owner()
     ann = await office.member(Role.VIEWER, "ann@example.org")

@@ -262,8 +262,10 @@ async def _authorised(scope: TenantScope, by: By, before: Role | None, after: Ro
         if caller is None or caller.state is not State.ACTIVE or Permission.STAFF_WRITE not in caller.permissions:
             raise Forbidden("This account may not change staff any more.")
         role = caller.role
-    elif not ROLES[after] - {Permission.ACCOUNT} <= principal.permissions:
-        raise Forbidden(f"This key may less than the role {after}, and so can't give it.")
+    else:
+        for each in (after, before):
+            if each is not None and not ROLES[each] - {Permission.ACCOUNT} <= principal.permissions:
+                raise Forbidden(f"This key may less than the role {each}, and so can't give it or take it away.")
     if Role.OWNER in (before, after) and role is not Role.OWNER:
         raise Forbidden("Only owners may make owners or change them.")
 
