@@ -16,6 +16,13 @@ from frontdesk.db import Database
 
 MOST, MOST_PER_TENANT = 100, 20
 
+_WAITING = """
+    SELECT count(*)
+      FROM pg_locks AS l
+      JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()
+     WHERE NOT l.granted
+"""
+
 EVE = audit.Actor("anonymous", "", "203.0.113.9")
 
 
@@ -91,3 +98,21 @@ async def test_who_stops_appends_what_was_counted(database: Database, tenant_id:
     await asyncio.gather(running, return_exceptions=True)
     assert await counts(database, tenant_id) == [("anonymous", "203.0.113.9", "route/1", 1)]
     assert (await chain.verify(database, tenant_id)).number == 1
+
+
+async def test_who_is_stopped_while_it_appends_loses_nothing(
+    database: Database, database_url: str, tenant_id: UUID, refused: audit.Tally
+) -> None:
+    for n in range(3):
+        refused.count(tenant_id, audit.Actor("anonymous", "", f"203.0.113.{n}"), "access.denied", "route/1")
+    owner: Any = await asyncpg.connect(database_url)
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE audit")
+        flushing = asyncio.create_task(refused.flush())
+        while not await owner.fetchval(_WAITING):
+            await asyncio.sleep(0.01)
+        flushing.cancel()
+        await asyncio.gather(flushing, return_exceptions=True)
+    await owner.close()
+    await refused.flush()
+    assert {address for _, address, _, _ in await counts(database, tenant_id)} == {f"203.0.113.{n}" for n in range(3)}

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 from datetime import timedelta
+from typing import Any  # asyncpg's connections are untyped
 from uuid import UUID
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +161,24 @@ async def test_a_clean_stop_notes_the_last_uses(keys: ApiKeys, tenant_id: UUID, 
     noting.cancel()
     await asyncio.gather(noting, return_exceptions=True)
     assert (await keys.listed(tenant_id, None, 10))[0].last_used_at == clock.now()
+
+
+async def test_last_uses_wait_for_the_database(
+    keys: ApiKeys, database_url: str, tenant_id: UUID, clock: MovedClock
+) -> None:
+    _, text = await keys.create(tenant_id, TEST, "shop", ["chat"], None)
+    await keys.principal(text)
+    used_at = clock.now()
+    owner: Any = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+    await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'frontdesk_app'")
+    await keys.note_used()
+    await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+    await owner.close()
+    clock.passed_s += 60
+    await keys.note_used()
+    assert (await keys.listed(tenant_id, None, 10))[0].last_used_at == used_at
 
 
 async def test_no_key_is_given_more_than_its_maker_has(keys: ApiKeys, tenant_id: UUID) -> None:

@@ -56,17 +56,25 @@ class Tally:
             await self.flush()
 
     async def flush(self) -> None:
-        """Appends what was counted. While the database is away it stays counted."""
+        """Appends what was counted. While the database is away it stays counted, as when this is cancelled."""
         counts, self._counts, self._per_tenant = self._counts, {}, {}
-        for key, (count, target) in counts.items():
-            chain, actor, action = key
-            try:
-                async with self._db.scope(chain) as scope:
-                    await append(scope, actor, action, target, after={"count": count})
-            except asyncpg.ForeignKeyViolationError:
-                log.info("audit.tally_dropped", count=count)  # their tenant was deleted meanwhile
-            except DatabaseUnavailable:
+        try:
+            for key in tuple(counts):
+                await self._append(key, *counts[key])
+                del counts[key]
+        except (DatabaseUnavailable, asyncio.CancelledError) as error:
+            for key, (count, target) in counts.items():
                 self._add(key, target, count)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    async def _append(self, key: Key, count: int, target: str) -> None:
+        chain, actor, action = key
+        try:
+            async with self._db.scope(chain) as scope:
+                await append(scope, actor, action, target, after={"count": count})
+        except asyncpg.ForeignKeyViolationError:
+            log.info("audit.tally_dropped", count=count)  # their tenant was deleted meanwhile
 
     def _add(self, key: Key, target: str, count: int = 1) -> None:
         if key not in self._counts:

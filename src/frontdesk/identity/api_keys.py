@@ -15,7 +15,15 @@ from cachetools import TTLCache
 from frontdesk import audit
 from frontdesk.audit import Actor
 from frontdesk.core.clock import Clock, iso
-from frontdesk.core.errors import FieldError, Forbidden, Invalid, NotFound, TokenExpired, TokenInvalid
+from frontdesk.core.errors import (
+    DatabaseUnavailable,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TokenExpired,
+    TokenInvalid,
+)
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database
 from frontdesk.identity import api_key_store as store
@@ -116,9 +124,13 @@ class ApiKeys:
             raise
 
     async def note_used(self) -> None:
+        """While the database is away uses wait."""
         used, self._used = self._used, {}
         if used:
-            await store.note_used(self._db, used)
+            try:
+                await store.note_used(self._db, used)
+            except DatabaseUnavailable:
+                self._used = used | self._used
 
     async def _looked_up(self, text: str, digest: bytes) -> tuple[Principal, datetime | None]:
         form = _FORM.fullmatch(text)
