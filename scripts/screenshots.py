@@ -23,6 +23,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 READY = re.compile(r"Ready in [\d.]+ s: (http://\S+)")
 OWNER = re.compile(r"Owner: (http://\S+)")
 START_S = 120.0
+PASSWORD = "correct horse battery"
 DESKTOP = {"width": 1100, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
@@ -95,7 +96,7 @@ async def begun(browser: Browser, owner: str, sheet: Page) -> Page:
     await page.get_by_label("Name").fill("Olga Lindqvist")
     await page.get_by_label("E-mail").fill("olga@clinic.example")
     await take(page, sheet, "welcome.png")
-    await page.get_by_label("Password").fill("correct horse battery")
+    await page.get_by_label("Password").fill(PASSWORD)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/console")
     return page
@@ -112,6 +113,7 @@ async def take_console(page: Page, url: str, sheet: Page) -> None:
     await page.get_by_text("ben@clinic.example").wait_for()
     await take(page, sheet, "staff.png")
     await page.goto(f"{url}/console/account")
+    await page.get_by_role("textbox", name="Password", exact=True).fill(PASSWORD)
     await page.get_by_role("button", name="Add a second factor").click()
     await page.get_by_role("img", name="QR code for your authenticator app").wait_for()
     await page.evaluate("document.querySelector('#factor').scrollIntoView()")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.xdist_group("attacks")
 # Right requests that a tenant with one of everything can't have answered, and why.
 ANSWERED_OTHERWISE = {
     "PUT /api/auth/password": "the current password of the example is not his",
+    "POST /api/auth/second-factor": "the password of the example is not his",
     "PUT /api/auth/second-factor": "a code of an app is needed",
     "DELETE /api/auth/sessions": "his own has ended by then",
     "DELETE /api/admin/aliases/{name}": "the only one that there is",

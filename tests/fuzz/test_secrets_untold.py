@@ -234,7 +234,9 @@ async def signed_in(client: httpx.AsyncClient, command: Commands, outputs: Outpu
     refreshed = {"refresh_token": opened["refresh_token"]}
     again = outputs.gave("refreshed", await client.post("/api/auth/refresh", json=refreshed))
     bearer = {"authorization": f"Bearer {again['access_token']}"}
-    outputs.gave("factor", await client.post("/api/auth/second-factor", json={}, headers=bearer))
+    factor = {"password": PASSWORD}
+    outputs.gave("factor", await client.post("/api/auth/second-factor", json=factor, headers=bearer))
+    outputs.heard(await client.post("/api/auth/second-factor", json={"password": WRONG_PASSWORD}, headers=bearer))
     outputs.heard(await client.post("/api/auth/forgot", json=who))
     outputs.heard(
         await client.put("/api/auth/password", json={"current": WRONG_PASSWORD, "new": PASSWORD}, headers=bearer)

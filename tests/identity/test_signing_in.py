@@ -10,7 +10,7 @@ from office import COMMAND, HOME, PASSWORD, Office, token_of
 from tests.conftest import make_tenant
 
 from frontdesk.core.errors import Conflict, Invalid, RateLimited
-from frontdesk.identity import totp
+from frontdesk.identity import staff_store, totp
 from frontdesk.identity.account import PasswordWrong
 from frontdesk.identity.failures import FREE, What
 from frontdesk.identity.permissions import Role
@@ -23,7 +23,7 @@ ANN = "ann@example.org"
 async def codes_of(office: Office, email: str = ANN) -> tuple[bytes, list[str]]:
     """Turns a second factor on: its secret, the recovery codes."""
     staff = await office.staffing.named(office.tenant_id, email)
-    proposed = await office.account.propose_second_factor(office.tenant_id, staff.id, "Acme")
+    proposed = await office.account.propose_second_factor(office.tenant_id, staff.id, "Acme", PASSWORD)
     secret = base64.b32decode(proposed.secret)
     codes = await office.account.confirm_second_factor(office.tenant_id, staff.id, code(office, secret), HOME)
     office.clock.move(seconds=60)
@@ -175,10 +175,31 @@ async def test_nothing_changes_until_a_second_factor_is_confirmed(office: Office
     ann = await office.member(Role.VIEWER, ANN)
     with pytest.raises(Conflict):
         await office.account.confirm_second_factor(office.tenant_id, ann.id, "000000", HOME)
-    await office.account.propose_second_factor(office.tenant_id, ann.id, "Acme")
+    await office.account.propose_second_factor(office.tenant_id, ann.id, "Acme", PASSWORD)
     with pytest.raises(Invalid):
         await office.account.confirm_second_factor(office.tenant_id, ann.id, "abcdef", HOME)
     await office.sign_in(ANN)
+
+
+async def test_setting_up_a_second_factor_takes_the_password_and_wrong_ones_count(office: Office) -> None:
+    ann = await office.member(Role.VIEWER, ANN)
+    for _ in range(FREE[What.ACCOUNT] + 1):
+        with pytest.raises(PasswordWrong):
+            await office.account.propose_second_factor(office.tenant_id, ann.id, "Acme", "a wrong password")
+    with pytest.raises(RateLimited):
+        await office.account.propose_second_factor(office.tenant_id, ann.id, "Acme", PASSWORD)
+    with pytest.raises(RateLimited):
+        await office.sign_in(ANN)
+    _, secrets = await office.account.of(office.tenant_id, ann.id)
+    assert secrets.totp_secret is None
+
+
+async def test_an_account_without_a_password_has_no_second_factor_of_ours(office: Office) -> None:
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, ANN, "Ann", Role.VIEWER)
+    async with office.db.scope(office.tenant_id) as scope:
+        await staff_store.activate_by_openid(scope, invited.staff.id, "subject")
+    with pytest.raises(Conflict, match="provider"):
+        await office.account.propose_second_factor(office.tenant_id, invited.staff.id, "Acme", "any password")
 
 
 async def meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[object]]) -> None:

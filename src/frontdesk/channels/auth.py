@@ -331,12 +331,14 @@ def _add_account(router: APIRouter, auth: Auth, access: Access) -> None:
         )  # fmt: skip
         return Response(status_code=204)
 
-    @router.post("/second-factor", responses=answers(200, ProposedOut, "To be confirmed with a code")
-                 | failures(Conflict))  # fmt: skip
-    async def propose(caller: Annotated[Caller, me]) -> Response:
-        """Begin to set up a second factor: nothing changes before it is confirmed."""
+    @router.post("/second-factor", openapi_extra=body(ConfirmIn),
+                 responses=answers(200, ProposedOut, "To be confirmed with a code") | failures(Conflict) | confirmed
+                 )  # fmt: skip
+    async def propose(caller: Annotated[Caller, me], request: Request) -> Response:
+        """Begin to set up a second factor, with one's password: nothing changes before it is confirmed."""
+        said = await read_form(request, ConfirmIn)
         tenant = caller.tenant
-        proposed = await auth.account.propose_second_factor(tenant.id, _staff_id(caller), tenant.name)
+        proposed = await auth.account.propose_second_factor(tenant.id, _staff_id(caller), tenant.name, said.password)
         return _json(ProposedOut(proposed.secret, proposed.address))
 
     @router.put("/second-factor", openapi_extra=body(CodeIn),

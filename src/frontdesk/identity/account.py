@@ -52,7 +52,7 @@ class Account:
     ) -> None:
         """Ends the person's other sign-ins. Raises PasswordWrong, Invalid, RateLimited."""
         passwords.checked(new, "new")
-        await self._confirm(tenant_id, staff_id, current, device)
+        await self._confirm(tenant_id, *await self.of(tenant_id, staff_id), current)
         password_hash = await self._passwords.hashed(tenant_id, new)
         async with self._db.scope(tenant_id) as scope:
             await staff_store.put_password(scope, staff_id, password_hash)
@@ -60,9 +60,13 @@ class Account:
             actor = Actor("staff", str(staff_id), device.address)
             await audit.append(scope, actor, "staff.password_changed", f"staff/{staff_id}", after={"ended": ended})
 
-    async def propose_second_factor(self, tenant_id: UUID, staff_id: UUID, issuer: str) -> Proposed:
-        """Raises Conflict when there is one already."""
-        staff, _ = await self.of(tenant_id, staff_id)
+    async def propose_second_factor(self, tenant_id: UUID, staff_id: UUID, issuer: str, password: str) -> Proposed:
+        """Raises PasswordWrong, RateLimited; Conflict when there is one already, or no password that it would stand
+        beside: who comes by a provider is asked for that provider's."""
+        staff, secrets = await self.of(tenant_id, staff_id)
+        if secrets.password_hash is None:
+            raise Conflict("This account has no password: the second factor of your provider counts.")
+        await self._confirm(tenant_id, staff, secrets, password)
         secret = totp.new_secret()
         async with self._db.scope(tenant_id) as scope:
             if not await staff_store.propose_totp(scope, staff_id, self._cipher.seal(tenant_id, secret)):
@@ -92,15 +96,14 @@ class Account:
 
     async def remove_second_factor(self, tenant_id: UUID, staff_id: UUID, password: str, device: Device) -> None:
         """Raises PasswordWrong, RateLimited."""
-        await self._confirm(tenant_id, staff_id, password, device)
+        await self._confirm(tenant_id, *await self.of(tenant_id, staff_id), password)
         async with self._db.scope(tenant_id) as scope:
             await staff_store.turn_totp_off(scope, staff_id)
             actor = Actor("staff", str(staff_id), device.address)
             await audit.append(scope, actor, "staff.second_factor_removed", f"staff/{staff_id}")
 
-    async def _confirm(self, tenant_id: UUID, staff_id: UUID, password: str, device: Device) -> None:
+    async def _confirm(self, tenant_id: UUID, staff: Staff, secrets: Secrets, password: str) -> None:
         """A stolen sign-in is no way to guess the password either."""
-        staff, secrets = await self.of(tenant_id, staff_id)
         async with self._db.scope(tenant_id) as scope:
             await failures.attempt(scope, What.ACCOUNT, staff.email, self._clock.now())
         if not await self._passwords.is_right(tenant_id, secrets.password_hash, password):

@@ -13,7 +13,7 @@ export function Home({ me }) {
         <dt>Signed in as</dt><dd>${me.email ?? me.kind}</dd>
         <dt>Role</dt><dd>${me.role ?? "everything"}${me.is_operator ? ", operator of this server" : ""}</dd>
       </dl>
-      ${me.kind === "staff" && !me.second_factor && html`
+      ${me.password && !me.second_factor && html`
         <p class="notice">Your account has no second factor. <a href="/console/account">Add one</a>: it takes a minute.</p>
       `}
       ${me.kind === "developer" && html`<p class="notice">FRONTDESK_DEVELOPER is set: nobody on this machine is asked who he is.</p>`}

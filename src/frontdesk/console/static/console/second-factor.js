@@ -1,7 +1,7 @@
-// The second factor: set up with an app and a QR code, removed with the password.
+// The second factor: set up with the password, an app and a QR code; removed with the password.
 import { asked } from "../lib/api.js";
 import { html, useState } from "../vendor/preact-htm.js";
-import { Field, Form, sentence, Trouble } from "./forms.js";
+import { Field, Form } from "./forms.js";
 import { QR } from "./qr.js";
 
 /** @import { Me } from "../lib/types.js" */
@@ -13,15 +13,6 @@ export function SecondFactor({ me }) {
   const [left, setLeft] = useState(me.recovery_codes);
   const [proposed, setProposed] = useState(/** @type {Proposed | null} */ (null));
   const [codes, setCodes] = useState(/** @type {string[]} */ ([]));
-  const [problem, setProblem] = useState("");
-  const begin = async () => {
-    setProblem("");
-    try {
-      setProposed(await asked("POST", "/api/auth/second-factor"));
-    } catch (error) {
-      setProblem(sentence(error));
-    }
-  };
   const confirmed = (/** @type {string[]} */ fresh) => {
     setCodes(fresh);
     setLeft(fresh.length);
@@ -35,17 +26,27 @@ export function SecondFactor({ me }) {
   return html`
     <section aria-labelledby="factor">
       <h2 id="factor">Second factor</h2>
-      ${problem && html`<${Trouble} text=${problem} />`}
       ${codes.length > 0 && html`<${Codes} codes=${codes} />`}
       ${isOn
         ? html`<p>It is on; ${left} recovery codes are left.</p><${Remove} onRemoved=${removed} />`
         : proposed
           ? html`<${Confirm} proposed=${proposed} onConfirmed=${confirmed} />`
-          : html`
-            <p>With an app that shows codes (TOTP), a stolen password alone is not enough.</p>
-            <button type="button" class="strong" onClick=${begin}>Add a second factor</button>
-          `}
+          : me.password
+            ? html`<${Begin} onProposed=${setProposed} />`
+            : html`<p>You sign in with a provider: it asks for your second factor.</p>`}
     </section>
+  `;
+}
+
+/** @param {{ onProposed: (proposed: Proposed) => void }} props */
+function Begin({ onProposed }) {
+  const [password, setPassword] = useState("");
+  const send = async () => onProposed(await asked("POST", "/api/auth/second-factor", { password }));
+  return html`
+    <p>With an app that shows codes (TOTP), a stolen password alone is not enough.</p>
+    <${Form} action="Add a second factor" onSend=${send}>
+      <${Field} label="Password" name="password" type="password" autocomplete="current-password" required value=${password} onInput=${setPassword} />
+    </${Form}>
   `;
 }
 
