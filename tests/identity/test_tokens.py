@@ -308,6 +308,23 @@ async def test_keys_that_are_void_at_once_are_so_everywhere_within_a_minute(
         await tokens.principal(token)
 
 
+async def test_a_token_that_was_verified_is_void_with_its_key(
+    database: Database, keys: SigningKeys, tokens: Tokens, clock: MovedClock, sign_ins: SignIns, tenant_id: UUID
+) -> None:
+    token = await visitor(tokens, tenant_id)
+    clock.passed_s += FRESH_S - 1
+    await tokens.principal(token)  # known from here on
+    await SigningKeys(database, Cipher([b"k" * 32]), clock).rotate(at_once=True)
+    clock.passed_s += 1
+    with pytest.raises(TokenInvalid):
+        await tokens.principal(token)
+    own = await visitor(tokens, tenant_id)
+    await tokens.principal(own)
+    await keys.rotate(at_once=True)
+    with pytest.raises(TokenInvalid):
+        await tokens.principal(own)
+
+
 async def test_a_lost_sealing_key_makes_a_new_signing_key_and_old_tokens_stay_good(
     database: Database, clock: MovedClock, sign_ins: SignIns, tenant_id: UUID
 ) -> None:

@@ -116,6 +116,15 @@ async def test_the_page_is_told_whether_it_needs_a_token(served: Served, closed:
     assert (await closed.nobody.get("/api/clinic/page")).json()["visits"] is True
 
 
+async def test_renewals_are_counted_by_address(closed: Served) -> None:
+    visit = await come(closed)
+    outcomes = []
+    for _ in range(VISITORS_PER_MINUTE + 1):
+        headers = bearing(visit["token"]) | {"x-forwarded-for": "203.0.113.7"}
+        outcomes.append((await closed.nobody.post(TOKENS, headers=headers)).status_code)
+    assert outcomes[0] == 201 and outcomes[-1] == 429
+
+
 async def test_one_address_goes_so_often_to_a_provider() -> None:
     quotas = Quotas(MemoryRateLimiter(SystemClock()), lambda _: 0, CollectorRegistry())
     tenant = new_id()

@@ -53,9 +53,9 @@ def build_router(tokens: Tokens, quotas: Quotas, tenant_named: Callable[[str], A
         if not found.settings.widget.enabled:
             raise Forbidden("This organisation gives no tokens to visitors: see `widget.enabled`.")
         principal = await _visitor(tokens, found, request)
+        client = client_of(request)
+        await quotas.admit_visitor(found.id, found.slug, None if client.is_local else client.address)
         if principal is None:
-            client = client_of(request)
-            await quotas.admit_visitor(found.id, found.slug, None if client.is_local else client.address)
             user_id, session_id = f"visitor-{new_id()}", new_id()
         else:
             assert principal.conversation_id is not None, "a visitor has one"

@@ -59,7 +59,7 @@ class Tokens:
         self._keys = keys
         self._clock = clock
         self._sign_in = sign_in
-        self._known: TTLCache[bytes, tuple[Principal, int]] = TTLCache(20_000, KNOWN_S, clock.monotonic)
+        self._known: TTLCache[bytes, tuple[Principal, int, str]] = TTLCache(20_000, KNOWN_S, clock.monotonic)
         self._alive: TTLCache[UUID, frozenset[Permission] | None] = TTLCache(20_000, ALIVE_S, clock.monotonic)
         self._ended: TTLCache[UUID, bool] = TTLCache(20_000, _REMEMBERED_S, clock.monotonic)
 
@@ -79,7 +79,9 @@ class Tokens:
         known = self._known.get(digest)
         if known is None:
             known = self._known[digest] = await self._verified(text)
-        principal, exp = known
+        elif await self._keys.public(known[2]) is None:
+            raise jwts.invalid()  # what its key signed is void
+        principal, exp, _ = known
         jwts.check_times(self._clock.now(), exp)
         if principal.session_id is None:
             return principal
@@ -118,10 +120,12 @@ class Tokens:
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.kid}
         return Issued(jws.serialize_compact(header, msgspec.json.encode(claims), key, [ALGORITHM]), expires_at)
 
-    async def _verified(self, text: str) -> tuple[Principal, int]:
+    async def _verified(self, text: str) -> tuple[Principal, int, str]:
+        """Whom it speaks for, until when, by which key."""
         header = jwts.header_of(text)
-        key = await self._keys.public(header.kid) if header.alg == ALGORITHM and header.kid is not None else None
-        if key is None:
+        kid = header.kid if header.alg == ALGORITHM else None
+        key = await self._keys.public(kid) if kid is not None else None
+        if kid is None or key is None:
             raise jwts.invalid()
         try:
             claims = msgspec.json.decode(jwts.verified(text, key, [ALGORITHM]), type=_Claims)
@@ -130,7 +134,7 @@ class Tokens:
         last = self._clock.now().timestamp() + LONGEST_S + jwts.SKEW_S
         if claims.iss != ISSUER or claims.aud != AUDIENCE or claims.exp > last:
             raise jwts.invalid()
-        return _principal(claims), claims.exp
+        return _principal(claims), claims.exp, kid
 
 
 def _principal(claims: _Claims) -> Principal:

@@ -11,7 +11,7 @@ from frontdesk.core.networks import network_of
 from frontdesk.shared.rates import RateLimiter, Use
 from frontdesk.telemetry.by_tenant import TenantCounter
 
-# New visitors of one address in a minute: an office behind one address opens no more pages.
+# Tokens for visitors of one address in a minute, new and renewed: an office behind one address opens no more pages.
 VISITORS_PER_MINUTE = 60
 # Beginnings and ends of sign-ins with a provider: each asks it something.
 SIGN_INS_PER_MINUTE = 60
@@ -66,13 +66,13 @@ class Quotas:
             raise RateLimited(detail, retry_after=refused.wait_s)
 
     async def admit_visitor(self, tenant_id: UUID, slug: str, address: str | None) -> None:
-        """Once for each token that is given to somebody unknown. Raises RateLimited."""
+        """Once for each token that is given to somebody unknown, or renewed. Raises RateLimited."""
         if address is None:
             return
         use = Use("visitors", network_of(address), VISITORS_PER_MINUTE)
         if (refused := await self._rates.take(tenant_id, [use])) is not None:
             self._refused.labels(slug, use.name).inc()
-            detail = f"One address may begin {VISITORS_PER_MINUTE} visits a minute. Begin this one later."
+            detail = f"One address may begin or go on with {VISITORS_PER_MINUTE} visits a minute. Try again later."
             raise RateLimited(detail, retry_after=refused.wait_s)
 
     async def admit_sign_in(self, tenant_id: UUID, slug: str, address: str | None) -> None:
