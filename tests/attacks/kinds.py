@@ -251,7 +251,8 @@ def others_ids_in_body(cast: Cast, operation: Operation) -> Iterator[Attempt]:
         return
     content = operation.schema["requestBody"]["content"]["application/json"]
     known = content.get("schema", {}).get("properties", {})
-    refusals = unless_operators(operation, {200, 201, 202, 204, 400, 403, 404, 409, 412, 422, 428})
+    # 429: the attacker's own password, which the example guesses wrongly again and again.
+    refusals = unless_operators(operation, {200, 201, 202, 204, 400, 403, 404, 409, 412, 422, 428, 429})
     for name in sorted({*known, *own.json}):
         for value in {cast.victim.values.get(name, ""), str(cast.victim.id), cast.victim.slug} - {""}:
             yield Attempt(operation, replace(own, json={**own.json, name: value}), refusals, note=f"{name}: …")
