@@ -7,16 +7,13 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from prometheus_client import CollectorRegistry
 from tests.screens import detector
 
-from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.conversations.redacting import Redactions
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core import json
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.ids import new_id
-from frontdesk.core.limits import Limits
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
 from frontdesk.events.models import Event
@@ -24,7 +21,6 @@ from frontdesk.privacy.detector import Detector
 from frontdesk.privacy.models import Finding
 from frontdesk.privacy.redactor import WITHHELD
 from frontdesk.privacy.tagger import Tagger
-from frontdesk.telemetry.metrics import Metrics
 
 SEALED = Sealed(Cipher([bytes(32)]))
 SAID = "My name is Ann Miller, write to ann@example.com about order 12."
@@ -92,11 +88,9 @@ async def redact(
     conversation: UUID,
     search: Detector,
     meanwhile: str = "SELECT 1",
-    definitions: DefinitionsCache | None = None,
 ) -> bool:
     """Whether anything was to be done. `meanwhile`: a statement between the search and the change."""
-    definitions = definitions or kept_by(database)
-    redactions = Redactions(database, SEALED, definitions, search)
+    redactions = Redactions(database, SEALED, search)
     event = Event(
         event_id=new_id(), topic="conversations.state", key=str(conversation), tenant_id=tenant,
         type="conversation.expired", version=1, occurred_at=SystemClock().now(), correlation_id="", causation_id=None,
@@ -110,10 +104,6 @@ async def redact(
     async with database.scope(tenant) as scope:
         await redactions.apply(scope, event, derived)
     return True
-
-
-def kept_by(database: Database) -> DefinitionsCache:
-    return DefinitionsCache(database, Metrics(CollectorRegistry()), Limits())
 
 
 async def wants(owner: Any, tenant: UUID, **privacy: object) -> None:
@@ -137,10 +127,10 @@ async def test_after_the_session_nothing_personal_that_is_found_stays(
 async def test_the_policy_that_is_in_force_decides_and_not_one_that_is_kept(
     database: Database, owner: Any, tenant_id: UUID
 ) -> None:
-    definitions = kept_by(database)
-    await definitions.at(tenant_id, 0)
+    conversation = await expired(owner, tenant_id)
+    assert not await redact(database, tenant_id, conversation, detector())
     await wants(owner, tenant_id, storage="redact")
-    assert await redact(database, tenant_id, await expired(owner, tenant_id), detector(), definitions=definitions)
+    assert await redact(database, tenant_id, conversation, detector())
 
 
 async def test_redacting_again_changes_nothing(database: Database, owner: Any, tenant_id: UUID) -> None:
@@ -186,7 +176,9 @@ async def test_what_was_removed_meanwhile_does_not_come_back(
     assert kept["payload"] == ""
 
 
-async def test_redacting_reads_its_own_conversation_alone(database: Database, owner: Any, tenant_id: UUID) -> None:
+async def test_redacting_reads_its_own_conversation_and_no_definitions(
+    database: Database, owner: Any, tenant_id: UUID
+) -> None:
     await wants(owner, tenant_id, storage="redact")
     await owner.execute("SET session_replication_role = replica")
     for query in (
@@ -197,6 +189,7 @@ async def test_redacting_reads_its_own_conversation_alone(database: Database, ow
         "INSERT INTO outbox (tenant_id, event_id, topic, key, type, correlation_id, payload, occurred_at) "
         "SELECT $1, gen_random_uuid(), 'turns', n::text, 't', '', ''::bytea, now() - interval '1 day' "
         "FROM generate_series(1, 3000) AS n",
+        "INSERT INTO agents (tenant_id, name, definition) SELECT $1, n::text, '{}' FROM generate_series(1, 3000) AS n",
     ):
         await owner.execute(query, tenant_id)
     conversation = await expired(owner, tenant_id)
@@ -212,9 +205,9 @@ async def test_redacting_reads_its_own_conversation_alone(database: Database, ow
 async def rows_read(owner: Any) -> dict[str, int]:
     query = """
         SELECT indexrelname AS name, idx_tup_read AS count FROM pg_stat_user_indexes
-         WHERE relname IN ('turns', 'steps', 'outbox', 'messages')
+         WHERE relname IN ('turns', 'steps', 'outbox', 'messages', 'agents')
          UNION ALL
         SELECT relname, seq_tup_read FROM pg_stat_user_tables
-         WHERE relname IN ('turns', 'steps', 'outbox', 'messages')
+         WHERE relname IN ('turns', 'steps', 'outbox', 'messages', 'agents')
     """
     return {row["name"]: row["count"] for row in await owner.fetch(query)}

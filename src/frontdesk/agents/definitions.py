@@ -51,11 +51,6 @@ class DefinitionsCache:
     def forget(self, tenant_id: UUID) -> None:
         self._kept.pop(tenant_id, None)
 
-    async def newest(self, tenant_id: UUID) -> Definitions:
-        """Read from the database whatever is kept: for those who come without a version."""
-        definitions = self._kept[tenant_id] = await self._loaded(tenant_id)
-        return definitions
-
     async def _loaded(self, tenant_id: UUID) -> Definitions:
         async with self._database.scope(tenant_id) as scope:
             definitions = permitted(await store.load_definitions(scope))

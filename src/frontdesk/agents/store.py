@@ -8,6 +8,7 @@ import msgspec
 from frontdesk.agents.models import Agent, Alias, Definitions, Prompt, Tenant, TenantSettings
 from frontdesk.core.errors import NotFound, TenantNotFound
 from frontdesk.db import TenantScope
+from frontdesk.privacy.policy import PrivacySettings
 from frontdesk.tools.types import ToolDefinition
 
 # Of each kind: more than any tenant has, and a bound on what one read may bring.
@@ -73,6 +74,19 @@ async def load_definitions(scope: TenantScope) -> Definitions:
         prompts={row["name"]: Prompt(row["name"], row["version"], row["body"]) for row in by_kind["prompt"]},
         aliases={row["name"]: msgspec.json.decode(row["body"], type=Alias) for row in by_kind["alias"]},
     )
+
+
+async def load_privacy(scope: TenantScope) -> PrivacySettings:
+    """What the tenant wants done with personal data, now and without all the rest. Raises TenantNotFound."""
+    query = """
+        SELECT coalesce(settings -> 'privacy', '{}')::text
+          FROM tenants
+         WHERE id = $1
+    """
+    found = await scope.fetchval(query, scope.tenant_id)
+    if found is None:
+        raise TenantNotFound("There is no such tenant.")
+    return msgspec.json.decode(found, type=PrivacySettings)
 
 
 async def put_agent(scope: TenantScope, agent: Agent) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from frontdesk.agents.store import load_privacy
 from frontdesk.apply.data_files import export_data
 from frontdesk.apply.export import export_folder
 from frontdesk.core.errors import TenantNotFound
@@ -33,7 +34,8 @@ async def export(settings: Settings, tenant: str, folder: Path, say: Say, consol
             done = await export_folder(found.id, folder, services.database, services.knowledge, on_file)
             counts: dict[str, int] = {}
             if data:
-                privacy = (await services.definitions.newest(found.id)).tenant.settings.privacy
+                async with services.database.scope(found.id) as scope:
+                    privacy = await load_privacy(scope)
                 counts = await export_data(found.id, folder, services.database, services.cipher, privacy, on_lines)
     say(f"{done.files} files of {found.slug} are in {folder}.")
     for name, lines in counts.items():

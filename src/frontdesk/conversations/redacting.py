@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from frontdesk.agents.definitions import DefinitionsCache
+from frontdesk.agents.store import load_privacy
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core import json
 from frontdesk.db import Database, TenantScope
@@ -57,21 +57,20 @@ class Redactions:
 
     group, topics = "redactions", ("conversations.state",)
 
-    def __init__(self, db: Database, sealed: Sealed, definitions: DefinitionsCache, detector: Detector) -> None:
+    def __init__(self, db: Database, sealed: Sealed, detector: Detector) -> None:
         self._db = db
         self._sealed = sealed
-        self._definitions = definitions
         self._detector = detector
 
     async def derive(self, event: Event) -> list[Stored] | None:
         """The values that change; None where the tenant stores everything as it is."""
         if event.type != "conversation.expired":
             return None
-        privacy = (await self._definitions.newest(event.tenant_id)).tenant.settings.privacy
-        hides = privacy.hidden_from(privacy.storage)
-        if not hides:
-            return None
         async with self._db.scope(event.tenant_id) as scope:
+            privacy = await load_privacy(scope)
+            hides = privacy.hidden_from(privacy.storage)
+            if not hides:
+                return None
             stored = [value for each in _SEALED.values() for value in await _stored(scope, each, UUID(event.key))]
         redaction = Redaction(self._detector, hides, for_good=True)
         return await asyncio.to_thread(self._redacted, event.tenant_id, redaction, stored)

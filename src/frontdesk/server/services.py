@@ -339,7 +339,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
             Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
         ),
         redactions=ConsumerLoop(
-            Redactions(database, sealed, definitions, detector), database, events, wakeups.anywhere, worker_id, metrics
+            Redactions(database, sealed, detector), database, events, wakeups.anywhere, worker_id, metrics
         ),
         leaving=Leaving(database, forget, sharing.forget, purging.mark),
         purging=purging,
