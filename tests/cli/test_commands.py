@@ -5,9 +5,15 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.command import run
+from typer.main import get_command
+
+from frontdesk.cli.app import app
+
+DATA_HELP = "data directory: database, keys, models"
 
 
 @pytest.fixture
@@ -20,6 +26,17 @@ def data() -> Iterator[Path]:
 def test_version() -> None:
     done = run("version")
     assert (done.returncode, done.stdout.strip()) == (0, version("frontdesk"))
+
+
+def test_the_data_directory_has_one_name_in_every_command() -> None:
+    def options(command: Any) -> list[Any]:  # of the library's own kinds, which it does not export
+        inside = getattr(command, "commands", {}).values()
+        return [*command.params, *(option for each in inside for option in options(each))]
+
+    found = [option for option in options(get_command(app)) if option.param_type_name == "option"]
+    named = {tuple(option.opts) for option in found if option.help == DATA_HELP}
+    meant = {option.help for option in found if "--data" in option.opts}
+    assert (named, meant) == ({("--data",)}, {DATA_HELP})
 
 
 def test_a_public_address_is_refused_with_the_reason(data: Path) -> None:

@@ -97,7 +97,8 @@ COMMANDS = {
     "production": (
         ("doctor",), ("tenant", "list"), ("tenant", "show", "desk"), ("key", "list", "--tenant", "desk"),
         ("staff", "list", "--tenant", "desk"), ("audit", "verify"), ("audit", "export", "desk"),
-        ("audit", "export", str(UUID(int=0))), ("export", "desk", "--data"), ("rotate-keys",), ("rotate-signing-key",),
+        ("audit", "export", str(UUID(int=0))), ("export", "desk", "--with-data"), ("rotate-keys",),
+        ("rotate-signing-key",),
     ),
 }  # fmt: skip
 

@@ -243,6 +243,19 @@ async def test_a_contacts_idempotency_keys_are_his_own(vouched: tuple[Served, Is
     assert [each.status_code for each in told] == [202, 202, 202]
     assert told[1].json()["message_id"] == told[2].json()["message_id"] != told[0].json()["message_id"]
 
+    made = [
+        await client.post("/api/clinic/sessions", json={"user_id": user}, headers=key | who)
+        for client, user, who in (
+            (served.client, "pat", {}),
+            (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
+            (served.nobody, "kim", bearing(issuer.token(sub="kim"))),
+            (served.nobody, "lee", bearing(issuer.token(sub="lee"))),
+        )
+    ]
+    assert [each.status_code for each in made] == [201, 201, 201, 201]
+    ids = [each.json()["session_id"] for each in made]
+    assert (ids[1], len(set(ids))) == (ids[2], 3)
+
 
 async def test_a_contact_converses_and_sees_his_own_sessions_alone(vouched: tuple[Served, Issuer]) -> None:
     served, issuer = vouched

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.identities import api_key, database_of
 from tests.served import Served, serving
 
@@ -190,6 +191,19 @@ async def test_usage_adds_up_by_whatever_it_is_summed(desk: Served) -> None:
     assert totals["day"][0] >= 2
     assert (await read(desk, "usage?until=2020-01-01T00:00:00Z"))["items"] == []
     assert (await desk.client.get("/api/admin/usage?since=2020-01-01T00:00:00Z")).status_code == 422
+
+
+async def test_usage_may_lag_and_is_read_where_lists_are(desk: Served) -> None:
+    before = await reads_that_may_lag(desk)
+    await read(desk, "usage")
+    assert await reads_that_may_lag(desk) == before + 1
+
+
+async def reads_that_may_lag(desk: Served) -> float:
+    """There is no replica here: from the primary, and counted."""
+    metrics = text_string_to_metric_families((await desk.nobody.get("/metrics")).text)
+    [reads] = [family for family in metrics if family.name == "frontdesk_reads"]
+    return sum(sample.value for sample in reads.samples if sample.labels.get("source") == "primary")
 
 
 async def test_every_change_stands_in_the_audit_log_with_what_changed(desk: Served) -> None:

@@ -2,14 +2,19 @@
 
 import asyncio
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 from tests.apply.tenant_folder import write_folder
 from tests.command import run
 from tests.conftest import HANG_S
+from tests.identities import database_of
 from tests.served import serving
 
 from frontdesk.core.ids import new_id
+from frontdesk.tenants.store import lock_tenant
 
 PATH = "/api/admin/tenants"
 
@@ -70,6 +75,23 @@ async def test_a_tenant_is_made_once_and_its_owner_makes_it_answer() -> None:
             assert (bad.returncode, "tenant.yaml: slug" in bad.stderr) == (1, True), bad.stderr
 
 
+async def held_until_both_wait(
+    data: Path, tenant_id: UUID, requests: list[Coroutine[None, None, httpx.Response]]
+) -> list[httpx.Response]:
+    """Their answers: nobody could change the tenant before all of them wanted to."""
+    async with (
+        database_of(data, {}) as database,
+        asyncio.timeout(HANG_S),
+        asyncio.TaskGroup() as group,
+        database.scope(tenant_id) as scope,
+    ):
+        await lock_tenant(scope)
+        asked = [group.create_task(each) for each in requests]
+        while await scope.fetchval("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted") < len(asked):
+            await asyncio.sleep(0.02)
+    return [each.result() for each in asked]
+
+
 async def test_an_operator_suspends_resumes_and_deletes_a_tenant_that_he_has_read() -> None:
     with tempfile.TemporaryDirectory(prefix="frontdesk-admin-") as folder:
         write_folder(Path(folder) / "tenants")
@@ -89,8 +111,13 @@ async def test_an_operator_suspends_resumes_and_deletes_a_tenant_that_he_has_rea
             stale = (await client.get(at)).headers["etag"]
             suspend, resume = {"state": "suspended"}, {"state": "active"}
             assert (await client.put(f"{at}/state", json=suspend)).status_code == 428
-            done = await client.put(f"{at}/state", json=suspend, headers={"if-match": stale})
-            assert (done.status_code, done.json()["state"]) == (200, "suspended")
+            both = await held_until_both_wait(
+                served.data,
+                UUID(tenant["id"]),
+                [client.put(f"{at}/state", json=suspend, headers={"if-match": stale}) for _ in range(2)],
+            )
+            done, refused = sorted(both, key=lambda response: response.status_code)
+            assert (done.status_code, done.json()["state"], refused.status_code) == (200, "suspended", 412)
             refused = await client.put(f"{at}/state", json=resume, headers={"if-match": stale})
             assert (refused.status_code, refused.json()["error_code"]) == (412, "PRECONDITION_FAILED")
             fresh = {"if-match": done.headers["etag"]}

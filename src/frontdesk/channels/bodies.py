@@ -106,8 +106,8 @@ async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
     return b"".join(parts)
 
 
-async def read_chat(request: Request) -> Incoming:
-    """Raises UnsupportedType, TooLarge, Malformed, Invalid (with the fields that are wrong)."""
+async def read_chat(request: Request, bound_to: str | None) -> Incoming:
+    """`bound_to`: see `idempotency_key`. Raises UnsupportedType, TooLarge, Malformed, Invalid (the wrong fields)."""
     body = await read_form(request, ChatIn)
     return Incoming(
         contact=body.user_id,
@@ -116,14 +116,14 @@ async def read_chat(request: Request) -> Incoming:
         is_new=body.session_id is None,
         channel=body.channel,
         context=body.context,
-        idempotency_key=idempotency_key(request),
+        idempotency_key=idempotency_key(request, bound_to),
     )
 
 
-async def read_session(request: Request, tenant_id: UUID) -> tuple[UUID, SessionIn, bool]:
+async def read_session(request: Request, tenant_id: UUID, bound_to: str | None) -> tuple[UUID, SessionIn, bool]:
     """The session's id, the rest, and whether the id is that of an Idempotency-Key. Raises as `read_chat`."""
     body = await read_form(request, SessionIn)
-    key = idempotency_key(request)
+    key = idempotency_key(request, bound_to)
     if body.session_id is None and key is not None:
         return uuid5(tenant_id, key), body, True
     return body.session_id or new_id(), body, False
@@ -167,12 +167,16 @@ async def _read_json(request: Request, most: int) -> dict[str, Any]:
     return fields
 
 
-def idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request, bound_to: str | None = None) -> str | None:
+    """`bound_to`: the one contact whom the caller speaks for: his keys are his own, a backend's are others.
+
+    Raises Invalid.
+    """
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= MAX_KEY:
         message = f"must have 1 to {MAX_KEY} characters"
         raise Invalid(f"Idempotency-Key {message}.", errors=[FieldError("Idempotency-Key", message)])
-    return key
+    return f"{bound_to}\n{key}" if key is not None and bound_to is not None else key
 
 
 def invalid(error: ValidationError) -> Invalid:

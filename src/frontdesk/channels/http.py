@@ -135,11 +135,8 @@ class Chat:
 
     async def _said(self, caller: Caller, request: Request) -> Incoming:
         """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, RateLimited, ConversationNotFound."""
-        incoming = await read_chat(request)
+        incoming = await read_chat(request, caller.contact)
         caller.speaks_for(incoming.contact)
-        if caller.contact is not None and incoming.idempotency_key is not None:  # his own: a backend's keys are others
-            own = f"{caller.contact}\n{incoming.idempotency_key}"
-            incoming = msgspec.structs.replace(incoming, idempotency_key=own)
         await self._admit(caller, incoming.contact, request)
         bound = caller.principal.conversation_id
         if bound is None:
@@ -220,7 +217,7 @@ class Chat:
 
     async def create(self, caller: Caller, request: Request) -> Response:
         tenant = caller.tenant
-        session_id, body, is_by_key = await read_session(request, tenant.id)
+        session_id, body, is_by_key = await read_session(request, tenant.id, caller.contact)
         caller.speaks_for(body.user_id)
         await self._admit(caller, body.user_id, request)
         caller.opens(session_id)

@@ -132,7 +132,10 @@ def build_router(db: Database, applying: ApplyServices, staffing: Staffing, acce
     @router.get("/{tenant_id}", responses=_FOUND)
     async def get_tenant(caller: Annotated[Caller, manages], tenant_id: UUID) -> Response:
         """One tenant, with its ETag."""
-        return _tagged(await _found(tenant_id))
+        tenant = await store.tenant_named(db, str(tenant_id))
+        if tenant is None:
+            raise TenantNotFound("There is no such tenant.")
+        return _tagged(tenant)
 
     @router.put("/{tenant_id}/state", responses=_STATE, openapi_extra=_BODY)
     async def put_state(
@@ -141,9 +144,9 @@ def build_router(db: Database, applying: ApplyServices, staffing: Staffing, acce
         """Suspend a tenant, or resume it. Needs `If-Match`."""
         wanted = await read_form(request, StateIn)
         _refuse_own(caller, tenant_id)
-        _refuse_stale(await _found(tenant_id), if_match)
         change = life.suspend if wanted.state == "suspended" else life.resume
-        return _tagged(await change(db, tenant_id, caller.principal.actor(client_address(request))))
+        actor = caller.principal.actor(client_address(request))
+        return _tagged(await change(db, tenant_id, actor, lambda tenant: _refuse_stale(tenant, if_match)))
 
     @router.delete("/{tenant_id}", status_code=202, responses=_DELETED)
     async def delete_tenant(
@@ -151,14 +154,8 @@ def build_router(db: Database, applying: ApplyServices, staffing: Staffing, acce
     ) -> Response:
         """Begin to delete everything of a tenant, which nothing can stop then. Needs `If-Match`."""
         _refuse_own(caller, tenant_id)
-        _refuse_stale(await _found(tenant_id), if_match)
-        return _tagged(await life.delete(db, tenant_id, caller.principal.actor(client_address(request))), 202)
-
-    async def _found(tenant_id: UUID) -> TenantRow:
-        tenant = await store.tenant_named(db, str(tenant_id))
-        if tenant is None:
-            raise TenantNotFound("There is no such tenant.")
-        return tenant
+        actor = caller.principal.actor(client_address(request))
+        return _tagged(await life.delete(db, tenant_id, actor, lambda tenant: _refuse_stale(tenant, if_match)), 202)
 
     return router
 

@@ -14,7 +14,7 @@ from frontdesk.channels.openapi import answers, failures
 from frontdesk.core.clock import Clock, iso
 from frontdesk.core.errors import FieldError, Invalid
 from frontdesk.core.json import dumps
-from frontdesk.db import Database
+from frontdesk.db.reads import Reads
 from frontdesk.identity.permissions import Permission
 from frontdesk.llm.store import By, Usage, usage
 
@@ -57,13 +57,13 @@ FORMS = (UsageOut, UsagePage)
 _USAGE = answers(200, UsagePage, "The sums") | failures(Invalid)
 
 
-def build_router(database: Database, clock: Clock, access: Access) -> APIRouter:
+def build_router(reads: Reads, clock: Clock, access: Access) -> APIRouter:
     router = APIRouter(prefix="/api/admin/usage", tags=["admin"])
-    reads = Depends(access.own(Permission.USAGE_READ))
+    may_read = Depends(access.own(Permission.USAGE_READ))
 
     @router.get("", responses=_USAGE)
     async def get_usage(
-        caller: Annotated[Caller, reads],
+        caller: Annotated[Caller, may_read],
         by: By = By.DAY,
         since: Annotated[AwareDatetime | None, Query(ge=_FIRST, lt=_LAST, description="30 days before `until`")] = None,
         until: Annotated[AwareDatetime | None, Query(ge=_FIRST, lt=_LAST, description="now when left out")] = None,
@@ -76,8 +76,9 @@ def build_router(database: Database, clock: Clock, access: Access) -> APIRouter:
         if not timedelta(0) <= last - first <= MOST:
             message = f"must be at most {MOST.days} days before `until`"
             raise Invalid(f"since {message}.", errors=[FieldError("since", message)])
-        async with database.scope(caller.tenant.id) as scope:
-            found = await usage(scope, by, first, last, cursor or None, limit + 1)
+        found = await reads.read(
+            caller.tenant.id, lambda scope: usage(scope, by, first, last, cursor or None, limit + 1)
+        )
         items = [UsageOut.of(each) for each in found[:limit]]
         page = UsagePage(by.value, iso(first), iso(last), items, items[-1].key if len(found) > limit else None)
         return Response(dumps(page), media_type="application/json")

@@ -109,11 +109,9 @@ def apply(
 def export(
     tenant: Annotated[str, typer.Argument(help="its slug or id")],
     folder: Annotated[Path, typer.Argument(help="an empty folder, or one that is not there yet")],
-    with_data: Annotated[bool, typer.Option("--data", help="also what was said, as JSON lines")] = False,
+    with_data: Annotated[bool, typer.Option("--with-data", help="also what was said, as JSON lines")] = False,
     config: Config = None,
-    data: Annotated[
-        Path | None, typer.Option("--data-directory", help="data directory: database, keys, models")
-    ] = None,
+    data: Data = None,
 ) -> None:
     """Write a tenant's files as `apply` takes them, beside a running server or without one."""
     settings = settings_of(config, data=data)

@@ -1,4 +1,4 @@
-"""`frontdesk export T DIR`: a tenant's files as `apply` takes them, and with `--data` what was said there."""
+"""`frontdesk export T DIR`: a tenant's files as `apply` takes them, and with `--with-data` what was said there."""
 
 from pathlib import Path
 

@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         None, description="external PostgreSQL >= 15 with pgvector; without it the embedded one"
     )
     replica_url: SecretStr | None = Field(
-        None, description="a replica of that PostgreSQL, for lists that may lag a little; never for a turn"
+        None, description="a replica of that PostgreSQL, for lists and sums that may lag; never for a turn"
     )
     kafka_servers: str | None = Field(None, description="not used by this version, which says so at start")
     redis_url: SecretStr | None = Field(

@@ -27,7 +27,7 @@ class PrivacySettings(msgspec.Struct, frozen=True):
     storage: Handling = Handling.PASS  # for good, when the session has expired
     events: Handling = Handling.PASS  # for good, what the log of events holds of a message
     logs: Handling = Handling.REDACT  # an id that is an e-mail address or the like: as a hash
-    exports: Handling = Handling.PASS  # for good, what `frontdesk export --data` writes
+    exports: Handling = Handling.PASS  # for good, what `frontdesk export --with-data` writes
     entities: tuple[Entity, ...] = IDENTIFYING
 
     def hidden_from(self, handling: Handling) -> frozenset[Entity]:

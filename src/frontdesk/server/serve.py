@@ -322,7 +322,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         tenant_settings.build_router(defining, access),
         tenants.build_router(services.database, applying, joined.staffing, access),
         contacts.build_router(PersonalData(services.database, Sealed(services.cipher), SystemClock()), access),
-        usage.build_router(services.database, SystemClock(), access),
+        usage.build_router(services.reads, SystemClock(), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
     return build_app(

@@ -34,30 +34,38 @@ T = TypeVar("T")
 # (table, how many of its rows have gone)
 OnErased = Callable[[str, int], None]
 
+# Told a tenant as it is, which nobody else changes meanwhile, before it is changed; raises where that may not be.
+May = Callable[[TenantRow], None]
+
 
 def _unheard(_table: str, _rows: int) -> None:
     return None
 
 
-async def suspend(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
-    """Nobody is let in any more; what was accepted is still answered. Raises TenantNotFound, Conflict."""
-    return await _changed(db, tenant_id, State.SUSPENDED, actor, "tenant.suspended")
+def _whatever(_tenant: TenantRow) -> None:
+    return None
 
 
-async def resume(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
-    """Raises TenantNotFound, Conflict."""
-    return await _changed(db, tenant_id, State.ACTIVE, actor, "tenant.resumed")
+async def suspend(db: Database, tenant_id: UUID, actor: Actor, may: May = _whatever) -> TenantRow:
+    """Nobody is let in any more; what was accepted is still answered. Raises TenantNotFound, Conflict, as `may`."""
+    return await _changed(db, tenant_id, State.SUSPENDED, actor, "tenant.suspended", may)
 
 
-async def delete(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
+async def resume(db: Database, tenant_id: UUID, actor: Actor, may: May = _whatever) -> TenantRow:
+    """Raises TenantNotFound, Conflict, as `may`."""
+    return await _changed(db, tenant_id, State.ACTIVE, actor, "tenant.resumed", may)
+
+
+async def delete(db: Database, tenant_id: UUID, actor: Actor, may: May = _whatever) -> TenantRow:
     """The beginning of its end, which nothing can stop any more: doors close, running turns fail explicitly. `erase`
-    does the rest, here or in any server. Raises TenantNotFound."""
-    return await _without_deadlock(lambda: _deleted(db, tenant_id, actor))
+    does the rest, here or in any server. Raises TenantNotFound, as `may`."""
+    return await _without_deadlock(lambda: _deleted(db, tenant_id, actor, may))
 
 
-async def _deleted(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
+async def _deleted(db: Database, tenant_id: UUID, actor: Actor, may: May) -> TenantRow:
     async with db.scope(tenant_id) as scope:
         tenant = await _locked(scope)
+        may(tenant)
         if tenant.state is not State.DELETING:
             await store.change_state(scope, State.DELETING)
             await store.end_turns(scope)
@@ -67,9 +75,10 @@ async def _deleted(db: Database, tenant_id: UUID, actor: Actor) -> TenantRow:
         return await _locked(scope)
 
 
-async def _changed(db: Database, tenant_id: UUID, state: State, actor: Actor, action: str) -> TenantRow:
+async def _changed(db: Database, tenant_id: UUID, state: State, actor: Actor, action: str, may: May) -> TenantRow:
     async with db.scope(tenant_id) as scope:
         tenant = await _locked(scope)
+        may(tenant)
         if tenant.state is State.DELETING:
             raise Conflict(f"The tenant {tenant.slug} is being deleted.")
         if tenant.state is not state:
