@@ -41,13 +41,13 @@ class Grown(msgspec.Struct, frozen=True):
     length: int
 
 
-def server(folder: Path, database_url: str, model: Running) -> Any:
+def server(folder: Path, database_url: str, model: Running, tenants: Path = TENANTS) -> Any:
     folder.mkdir(exist_ok=True)
     settings = {
         "database_url": database_url,
         "env": "production",
         "example": "",
-        "tenants": str(TENANTS),
+        "tenants": str(tenants),
         "providers__mock__base_url": f"{model.url}/v1",
     }
     return servers.frontdesk(folder, **settings)

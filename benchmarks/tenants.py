@@ -2,11 +2,12 @@
 
 Two databases of one PostgreSQL, filled with copies of one tenant and one conversation (`filling.py`), each with a
 server of its own; started and measured in turns, so that the machine's other load falls on both. Each turn begins a
-conversation, of a tenant taken at random.
+conversation, of a tenant taken at random, and both servers have had as many before.
 """
 
 import asyncio
 import random
+import shutil
 import statistics
 import tempfile
 import time
@@ -27,10 +28,20 @@ from benchmarks.machine import machine
 from benchmarks.postgres import Postgres, postgres
 from benchmarks.processes import cpu_seconds, private_mib
 from benchmarks.report import Steps, arguments, table, write
-from benchmarks.servers import Running
+from benchmarks.servers import TENANTS, Running
 
 AT_ONCE = 4
 ONE, MANY = "one", "many"
+# In place of the python tool of the other measurements: only a tenant with a folder on the server can have one.
+_TOOL = """description: Look up an order by its number and return its state.
+http:
+  url: {url}/orders/{{order_id}}
+input_schema:
+  type: object
+  required: [order_id]
+  properties:
+    order_id: {{type: string, description: "The order's number, such as A-1001."}}
+"""
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -46,10 +57,20 @@ class Round(msgspec.Struct, frozen=True):
     errors: int
 
 
-async def grow(tenants: int, conversations: int, folder: Path, url: str, model: Running) -> list[str]:
+def tenants_folder(folder: Path, model: Running) -> Path:
+    """The measurements' tenant with a tool that a tenant without a folder has as well."""
+    shutil.copytree(TENANTS / "bench", folder / "bench")
+    (folder / "bench/tools/orders.py").unlink()
+    (folder / "bench/tools/lookup_order.yaml").write_text(_TOOL.format(url=model.url))
+    with (folder / "bench/tenant.yaml").open("a") as settings:
+        settings.write("http_allow: [127.0.0.0/8]\n")
+    return folder
+
+
+async def grow(tenants: int, conversations: int, folder: Path, url: str, model: Running, files: Path) -> list[str]:
     """Fills the database; the slugs."""
     session = uuid4()
-    with server(folder, url, model) as at:
+    with server(folder, url, model, files) as at:
         body = {"user_id": "u", "session_id": str(session), "message": MESSAGE.replace("TURN", "0")}
         await asyncio.to_thread(servers.post, f"{at.url}/api/bench/chat", body)
     owner = await asyncpg.connect(url, timeout=60, command_timeout=3600)
@@ -71,15 +92,15 @@ async def grow(tenants: int, conversations: int, folder: Path, url: str, model: 
 
 
 async def talk(at: Running, slugs: list[str]) -> tuple[list[float], int]:
-    """A turn with each. (seconds of each turn, how many failed)."""
-    left = iter(slugs)
+    """A turn with each, of a contact and with words that are new, as words are. (seconds of each, how many failed)."""
+    left = iter([(slug, uuid4().hex) for slug in slugs])
     lasted: list[float] = []
     errors = 0
 
     async def talk_on(http: aiohttp.ClientSession) -> None:
         nonlocal errors
-        for number, slug in enumerate(left):
-            body = {"user_id": f"u-{number}", "message": MESSAGE.replace("TURN", str(number))}
+        for slug, new in left:
+            body = {"user_id": f"u-{new}", "message": MESSAGE.replace("TURN", new[:8])}
             began = time.perf_counter()
             async with http.post(f"{at.url}/api/{slug}/chat", json=body) as response:
                 await response.read()
@@ -92,16 +113,18 @@ async def talk(at: Running, slugs: list[str]) -> tuple[list[float], int]:
 
 
 async def measured(
-    folder: Path, url: str, model: Running, database: Postgres, slugs: list[str], turns: int, seed: int
-) -> Round:
-    """One start, each tenant's first turn and as many again, and the turns that count."""
+    folder: Path, url: str, model: Running, files: Path, database: Postgres, slugs: list[str], first: int, turns: int,
+    seed: int,
+) -> Round:  # fmt: skip
+    """One start, `first` turns that go to each tenant in its turn, `turns` more, and the `turns` that count."""
     with ExitStack() as stack:
         began = time.perf_counter()
-        at = stack.enter_context(server(folder, url, model))
+        at = stack.enter_context(server(folder, url, model, files))
         start_s = time.perf_counter() - began
         start_mib = private_mib(at.pid)
         chosen = random.Random(seed)
-        _, failed = await talk(at, [*slugs, *(chosen.choice(slugs) for _ in range(turns))])
+        each = [slugs[number % len(slugs)] for number in range(first)]
+        _, failed = await talk(at, [*each, *(chosen.choice(slugs) for _ in range(turns))])
         before, postgres_before = cpu_seconds(at.pid), cpu_seconds(database.pid)
         lasted, errors = await talk(at, [chosen.choice(slugs) for _ in range(turns)])
         cpu, postgres_cpu = cpu_seconds(at.pid) - before, cpu_seconds(database.pid) - postgres_before
@@ -137,17 +160,28 @@ async def main() -> None:
         with postgres(folder / "postgres") as database, servers.model(folder) as model:
             await database.value("ALTER SYSTEM SET max_wal_size = '8GB'")  # filling is no part of the measurement
             await database.value("SELECT pg_reload_conf()")
+            files = tenants_folder(folder / "files", model)
             urls = {name: await database.make(f"bench_{name}") for name in sizes}
             slugs = {}
             for name, (tenants, conversations) in sizes.items():
                 progress.update(steps, description=f"filling: {tenants} × {conversations}")
-                slugs[name] = await grow(tenants, conversations, folder / name, urls[name], model)
+                slugs[name] = await grow(tenants, conversations, folder / name, urls[name], model, files)
                 progress.advance(steps)
             for number in range(given.repeat):
                 for name in sizes:
                     progress.update(steps, description=f"{name} {number + 1}/{given.repeat}")
                     rounds[name].append(
-                        await measured(folder / name, urls[name], model, database, slugs[name], given.turns, number * 2)
+                        await measured(
+                            folder / name,
+                            urls[name],
+                            model,
+                            files,
+                            database,
+                            slugs[name],
+                            given.tenants,
+                            given.turns,
+                            seed=number * 2,
+                        )
                     )
                     progress.advance(steps)
     medians = {

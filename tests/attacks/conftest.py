@@ -11,6 +11,7 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 
+from frontdesk.core.clock import SystemClock
 from frontdesk.core.settings import load_settings
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.serve import load_tenants, people_of, web_application
@@ -115,6 +116,6 @@ async def _set(services: Services, owner: asyncpg.Connection) -> Stage:
         await told(client.patch("/api/admin/settings", json=settings, headers={"if-match": "*"}))
     await life.suspend(services.database, suspended.id, TEST)
     # Doors that know of it: a directory remembers a tenant for a moment.
-    directory = TenantDirectory(services.database, services.definitions, VICTIM)
+    directory = TenantDirectory(services.database, services.definitions, SystemClock(), VICTIM)
     apps = {each: application(replace(services, directory=directory), is_open=each)[0] for each in (False, True)}
     return Stage(grounds, apps, routes, table, Cast(victim, worlds["globex"], suspended, {}), worlds["hooli"])

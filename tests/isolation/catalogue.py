@@ -32,6 +32,7 @@ UNIQUE_ACROSS = {
 # Functions that run with the owner's rights: each for a reason, and none gives a caller what another tenant said.
 DEFINERS = {
     "tenant_named": "finding a tenant comes before its scope; gives its name and settings",
+    "tenants_changed": "whether what a server knows of tenants still holds; gives ids that it was given",
     "tenants_listed": "names and ids of tenants, to walk through all of them",
     "tenants_leaving": "whoever began to delete a tenant may have died of it; gives ids",
     "tenant_erase": "deletes of a tenant that is being deleted, and of no other; takes its table from the catalogue",
@@ -47,6 +48,7 @@ DEFINERS = {
     "remove_tenants_events": "housekeeping: events that their tenant keeps no longer; gives a count",
     "has_operator": "whether anybody manages the deployment is no tenant's matter; gives yes or no",
     "api_key_of": "finding a key comes before its tenant's scope; gives a hash and scopes",
+    "api_keys_valid": "which keys that a server knows still hold; gives ids that it was given",
     "api_keys_used": "when keys were last used, in one statement for all; ids that the server has just read",
     "feedback_totals": "counts for /metrics",
     "search_passages": "for its indexes alone: the tenant is the scope's",

@@ -16,6 +16,7 @@ from tests.vendors.server import Vendor
 
 from frontdesk.apply import apply_folder
 from frontdesk.audit import Actor
+from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import Conflict, TenantNotFound
 from frontdesk.core.ids import new_id
 from frontdesk.server import directory
@@ -50,7 +51,7 @@ async def desk_room(desk: Desk, database_url: str) -> AsyncIterator[Room]:
 def doors(desk_room: Room, monkeypatch: pytest.MonkeyPatch) -> TenantDirectory:
     """As another server has it, which has heard of nothing."""
     monkeypatch.setattr(directory, "FRESH_S", 0.0)
-    return TenantDirectory(desk_room.services.database, desk_room.services.definitions, "")
+    return TenantDirectory(desk_room.services.database, desk_room.services.definitions, SystemClock(), "")
 
 
 async def test_nobody_is_let_in_until_it_is_resumed(desk_room: Room, doors: TenantDirectory) -> None:

@@ -43,6 +43,11 @@ async def key_of(db: Database, prefix: str) -> KeyRow | None:
     return KeyRow(row["tenant_id"], row["id"], row["hash"], tuple(row["scopes"]), row["expires_at"])
 
 
+async def still_valid(db: Database, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the keys, of any tenants, that were not revoked and are not gone."""
+    return {row["id"] for row in await db.call("SELECT id FROM api_keys_valid($1)", ids)}
+
+
 async def note_used(db: Database, used: Mapping[UUID, datetime]) -> None:
     await db.call("SELECT api_keys_used($1, $2)", list(used), list(used.values()))
 

@@ -5,9 +5,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from cachetools import TTLCache
@@ -25,6 +26,7 @@ from frontdesk.core.errors import (
     TokenInvalid,
 )
 from frontdesk.core.ids import new_id
+from frontdesk.core.rechecked import Rechecked
 from frontdesk.db import Database
 from frontdesk.identity import api_key_store as store
 from frontdesk.identity.api_key_store import ApiKey
@@ -38,30 +40,40 @@ NOTED_EVERY_S = 60.0
 # Longer than a look-up can take that has read the key before it was revoked.
 _REMEMBERED_S = 60.0
 
+_KEYS = 10_000
+
 _FORM = re.compile(r"fd_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
+class _Known(NamedTuple):
+    id: UUID
+    principal: Principal
+    expires_at: datetime | None
+
+
 class ApiKeys:
-    """Of all tenants. A key that was looked up stays known for FRESH_S: turns don't ask the database."""
+    """Of all tenants. Of keys that were looked up it is asked every FRESH_S which were revoked, not turn by turn."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._known: TTLCache[bytes, tuple[Principal, datetime | None]] = TTLCache(10_000, FRESH_S, clock.monotonic)
+        self._known: Rechecked[bytes, _Known] = Rechecked(_KEYS, FRESH_S, clock, self._gone)
         self._revoked: TTLCache[UUID, bool] = TTLCache(10_000, _REMEMBERED_S, clock.monotonic)
         self._used: dict[UUID, datetime] = {}
 
     async def principal(self, text: str) -> Principal:
         """Whom the key speaks for. Raises TokenInvalid, TokenExpired."""
         digest = hashlib.sha256(text.encode()).digest()
-        known = self._known.get(digest)
+        known = await self._known.get(digest)
         if known is None:
-            known = self._known[digest] = await self._looked_up(text, digest)
-        principal, expires_at = known
-        if expires_at is not None and self._clock.now() >= expires_at:
+            known = await self._looked_up(text, digest)
+            self._known.put(digest, known)
+        now = self._clock.now()
+        self._used[known.id] = now
+        if known.expires_at is not None and now >= known.expires_at:
             raise TokenExpired("The API key has expired.")
-        return principal
+        return known.principal
 
     async def create(
         self,
@@ -109,9 +121,7 @@ class ApiKeys:
             if before.revoked_at is None:
                 await audit.append(scope, actor, "key.revoked", f"key/{key_id}", before=_recorded(before))
         self._revoked[key_id] = True
-        for digest, (principal, _) in list(self._known.items()):
-            if principal.id == str(key_id):
-                self._known.pop(digest, None)
+        self._known.drop(lambda known: known.id == key_id)
 
     async def run(self) -> None:
         """Writes when keys were last used, now and then, and at the end."""
@@ -132,14 +142,17 @@ class ApiKeys:
             except DatabaseUnavailable:
                 self._used = used | self._used
 
-    async def _looked_up(self, text: str, digest: bytes) -> tuple[Principal, datetime | None]:
+    async def _looked_up(self, text: str, digest: bytes) -> _Known:
         form = _FORM.fullmatch(text)
         row = await store.key_of(self._db, form[1]) if form is not None else None
         if row is None or not hmac.compare_digest(row.hash, digest) or row.id in self._revoked:
             raise TokenInvalid("The API key is not valid.")
-        self._used[row.id] = self._clock.now()
         permissions = frozenset(_permissions(row.scopes))
-        return Principal(Kind.API_KEY, row.tenant_id, str(row.id), permissions), row.expires_at
+        return _Known(row.id, Principal(Kind.API_KEY, row.tenant_id, str(row.id), permissions), row.expires_at)
+
+    async def _gone(self, known: Mapping[bytes, _Known]) -> Iterable[bytes]:
+        valid = await store.still_valid(self._db, [each.id for each in known.values()])
+        return [digest for digest, each in known.items() if each.id not in valid]
 
 
 def _recorded(key: ApiKey) -> dict[str, object]:

@@ -308,7 +308,7 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         providers=providers,
         gateway=gateway,
         definitions=definitions,
-        directory=TenantDirectory(database, definitions, settings.example),
+        directory=TenantDirectory(database, definitions, clock, settings.example),
         api_keys=ApiKeys(database, clock),
         people_metrics=people_metrics,
         mail=Mail(smtp_server(settings), people_metrics),

@@ -1,9 +1,10 @@
 """Tenants and their secrets in PostgreSQL.
 
-Finding a tenant comes before its scope, so `tenant_named` and `tenants_listed` go through functions of
-`tenants.sql`, the only reads across tenants.
+Finding a tenant comes before its scope, so `tenant_named`, `tenants_changed` and `tenants_listed` go through functions
+of `tenants.sql`, the only reads across tenants.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any  # settings are JSON until the caller has parsed them
@@ -49,6 +50,12 @@ async def tenant_named(db: Database, slug_or_id: str) -> TenantRow | None:
     query = "SELECT id, slug, name, version, settings, state, created_at FROM tenant_named($1)"
     rows = await db.call(query, slug_or_id)
     return _tenant(rows[0]) if rows else None
+
+
+async def tenants_changed(db: Database, versions: Mapping[UUID, int]) -> set[UUID]:
+    """Of tenants at these versions, those that are at another by now, or gone."""
+    rows = await db.call("SELECT id FROM tenants_changed($1, $2)", list(versions), list(versions.values()))
+    return {row["id"] for row in rows}
 
 
 async def tenants_listed(db: Database, after: str = "", limit: int = 50) -> list[TenantName]:

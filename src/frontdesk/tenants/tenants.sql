@@ -19,6 +19,17 @@ BEGIN
     END IF;
 END $$;
 
+-- Of tenants that a server knows at these versions (by their place), those that are at another, or gone: every change of
+-- definitions, settings or state makes a new version.
+CREATE OR REPLACE FUNCTION tenants_changed(ids uuid[], versions bigint[])
+RETURNS TABLE (id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT known.id
+      FROM unnest(ids, versions) AS known (id, version)
+      LEFT JOIN tenants AS t ON t.id = known.id
+     WHERE t.version IS DISTINCT FROM known.version
+$$;
+
 CREATE OR REPLACE FUNCTION tenants_listed(after text, most int)
 RETURNS TABLE (id uuid, slug text, name text, state text, created_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -97,7 +108,7 @@ BEGIN
     END IF;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION tenant_named(text), tenants_listed(text, int), tenants_leaving(int),
-    tenant_erase(uuid, text, bigint, int) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION tenant_named(text), tenants_listed(text, int), tenants_leaving(int),
-    tenant_erase(uuid, text, bigint, int) TO frontdesk_app;
+REVOKE EXECUTE ON FUNCTION tenant_named(text), tenants_changed(uuid[], bigint[]), tenants_listed(text, int),
+    tenants_leaving(int), tenant_erase(uuid, text, bigint, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenant_named(text), tenants_changed(uuid[], bigint[]), tenants_listed(text, int),
+    tenants_leaving(int), tenant_erase(uuid, text, bigint, int) TO frontdesk_app;
