@@ -1,4 +1,4 @@
-"""The embedded server keeps other users of the machine out."""
+"""The embedded server keeps other users of the machine out, and out of their way."""
 
 import asyncio
 import os
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tests.command import run
 from tests.conftest import HANG_S
 
 from frontdesk.db.embedded import EmbeddedServer, postmaster
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -48,3 +51,22 @@ async def test_nobody_else_may_connect_or_look_into_the_folders_above(closed: Pa
         keeping.cancel()
     finally:
         await server.stop()
+
+
+def test_what_others_left_in_the_temporary_folder_stops_nobody(closed: Path) -> None:
+    (closed / ".lockfile").mkdir()  # where the package has one lock for all servers of the machine
+    found = run("tenant", "list", "--data", str(closed / "data"), TMPDIR=str(closed), XDG_RUNTIME_DIR=str(closed))
+    assert (found.returncode, found.stderr.count("Traceback")) == (0, 0), found.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may do another user's work by mistake")
+def test_root_takes_no_users_database_over(closed: Path) -> None:
+    postgres = closed / "data" / "postgres"
+    postgres.mkdir(parents=True)
+    os.chown(postgres, NOBODY, NOBODY)
+    found = run("tenant", "list", "--data", str(postgres.parent))
+    assert found.returncode == 1
+    assert f"{postgres} belongs to" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert postgres.stat().st_uid == NOBODY
+    assert list(postgres.iterdir()) == []

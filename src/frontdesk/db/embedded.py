@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import pwd
 import signal
 import stat
 import subprocess
@@ -23,6 +24,7 @@ WATCH_EVERY_S = 1.0
 # Recovery after a crash reads the log since the last checkpoint, and a server that is being stopped ends first.
 START_S = 120.0
 RETRY_S = 0.5
+_USER_UNDER_ROOT = "pgserver"  # as the package calls it: PostgreSQL does not run as root
 _PASSABLE = stat.S_IXGRP | stat.S_IXOTH
 _CLOSED = "unix_socket_permissions = 0700"
 # PostgreSQL's fast and immediate shutdown, and the end of its patience and ours. The next start recovers.
@@ -35,6 +37,12 @@ class DataDirectoryInUse(FrontdeskError):
     """Another frontdesk process works on this data directory."""
 
     error_code = "DATA_DIRECTORY_IN_USE"
+
+
+class DataDirectoryForeign(FrontdeskError):
+    """The database belongs to another user of the machine, who alone may start it."""
+
+    error_code = "DATA_DIRECTORY_FOREIGN"
 
 
 class DataDirectoryLock:
@@ -85,8 +93,9 @@ class EmbeddedServer:
         """Takes the directory, initialises it if new, recovers it if its last server was killed.
 
         Not `alone`: for a command beside a running server, whose database it then shares. Raises DataDirectoryInUse,
-        DatabaseUnavailable.
+        DataDirectoryForeign, DatabaseUnavailable.
         """
+        _refuse_foreign(self._postgres)
         self._is_alone = alone
         if alone:
             self._lock.take()
@@ -104,6 +113,9 @@ class EmbeddedServer:
     async def _started(self) -> PostgresServer:
         """Tries again: one that was killed leaves processes that take a moment to end and hold its memory so long."""
         server = await asyncio.to_thread(partial(get_server, self._postgres, start=False))
+        # The package's own lock is one file in /tmp for all servers of the machine: whoever makes it first keeps all
+        # other users from starting theirs.
+        server._lock = type(server._lock)(self._data / "postgres.lock")
         while True:
             try:
                 await asyncio.to_thread(self._start, server)
@@ -198,6 +210,26 @@ def postmaster(postgres: Path) -> psutil.Process | None:
         return process  # in doubt it lives: two servers on one directory would destroy it
     except (OSError, ValueError, psutil.Error):
         return None
+
+
+def _refuse_foreign(postgres: Path) -> None:
+    """As root the package gives the folder to the user that it runs PostgreSQL as: another user's server would find its
+    files closed. Raises DataDirectoryForeign."""
+    if not postgres.exists():
+        return
+    owner, ours = postgres.stat().st_uid, {os.geteuid()}
+    with suppress(KeyError):  # nobody has run it as root yet
+        if os.geteuid() == 0:
+            ours.add(pwd.getpwnam(_USER_UNDER_ROOT).pw_uid)
+    if owner not in ours:
+        raise DataDirectoryForeign(f"{postgres} belongs to {_name_of(owner)}: run this as that user.")
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user {uid}"
 
 
 def _close_socket(postgres: Path) -> None:
