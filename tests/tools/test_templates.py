@@ -70,6 +70,8 @@ def test_a_template_that_is_nested_beyond_reading_is_refused() -> None:
         "{% for a in many %}{% if a in many %}{% endif %}{% endfor %}",
         "{% for a in many %}{% if many == others %}{% endif %}{% endfor %}",
         "{% for a in many %}{% if text.upper() %}{% endif %}{% endfor %}",
+        "{% for a in many %}{% if text[::-1] %}{% endif %}{% endfor %}",
+        "{% for a in many %}{% if many[1:] %}{% endif %}{% endfor %}",
         "{% for a in many %}" + "{% if a %}{% endif %}" * 1000 + "{% endfor %}",
         "{% set a = text %}" + "{% set a = a ~ a %}" * 40,
         "{% set a = text %}" + "{% set a = a + a %}" * 40,

@@ -1,8 +1,8 @@
 """What a tenant's template may be made of, and what it may take: work that is linear in what it is given.
 
 What can multiply is not in the lists below and is refused with its line. What is left is weighed while it is done: each
-loop by its items and the size of its body, each filter, comparison and concatenation by what it is given. So that it
-can be weighed, the tree is changed before it is compiled: `x | f` becomes `x | weighed | f`.
+loop by its items and the size of its body, each filter, slice, comparison and concatenation by what it is given. So
+that it can be weighed, the tree is changed before it is compiled: `x | f` becomes `x | weighed | f`.
 """
 
 from collections.abc import Iterator, KeysView, Mapping, Sequence, ValuesView
@@ -108,6 +108,12 @@ class _Weighing(NodeTransformer):
         called = node.node
         if isinstance(called, nodes.Getattr) and called.attr != "cycle":  # a loop's own
             called.node = _weigh_first(called.node)
+        return found
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - named by Jinja
+        found = self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _weigh_first(node.node)
         return found
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - named by Jinja
