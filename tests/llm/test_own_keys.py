@@ -25,6 +25,7 @@ from frontdesk.llm.types import (
     Provider,
     ProviderAuthFailed,
     ProviderFailure,
+    ProviderTimeout,
     Role,
     Target,
 )
@@ -132,6 +133,20 @@ async def test_a_key_that_its_vendor_refuses_opens_no_other_owners_breaker(desk:
     assert states == {ACME: BreakerState.OPEN, GLOBEX: BreakerState.CLOSED, None: BreakerState.CLOSED}
     shown = desk.registry.get_sample_value("frontdesk_llm_breaker_state", {"provider": "openai", "model": "small"})
     assert shown == 0, "the gauge is of the deployment's key"
+
+
+async def test_a_tenant_in_haste_opens_no_breaker_but_its_own(desk: Desk) -> None:
+    desk.vendor.responder = lambda _request: Reply(stall_after=0)
+    hasty = Alias("smart", (a_target("openai", None),), deadline_s=0.02)
+    for _ in range(5):
+        with pytest.raises(ProviderTimeout):
+            await desk.gateway.generate(Call(tenant_id=ACME, alias=hasty, purpose="agent"), ASKED)
+    with pytest.raises(NoProvider):
+        await desk.gateway.generate(Call(tenant_id=ACME, alias=hasty, purpose="agent"), ASKED)
+    desk.vendor.responder = lambda _request: Reply("Yes.")
+    await desk.ask(GLOBEX, a_target("openai", None))
+    shown = desk.registry.get_sample_value("frontdesk_llm_breaker_state", {"provider": "openai", "model": "small"})
+    assert shown == 0, "the gauge is of what all tenants share"
 
 
 async def test_a_changed_key_is_used_at_once(desk: Desk) -> None:

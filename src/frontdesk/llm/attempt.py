@@ -43,7 +43,7 @@ class Attempt:
     def __init__(
         self, call: Call, target: Target, request: LLMRequest, clock: Clock, prices: Prices, metrics: LLMMetrics
     ) -> None:
-        self._call = call
+        self.call = call
         self.target = target
         self.request = request
         self._clock = clock
@@ -52,10 +52,6 @@ class Attempt:
         self._began = clock.monotonic()
         self._first_token_s: float | None = None
         self._pieces: list[str] = []
-
-    @property
-    def tenant_id(self) -> UUID:
-        return self._call.tenant_id
 
     @property
     def has_spoken(self) -> bool:
@@ -77,7 +73,7 @@ class Attempt:
     def end(self, outcome: str, usage: Usage) -> Usage:
         """Writes row and metrics; gives back the usage as it was written."""
         usage = _sane(usage)
-        target, call = self.target, self._call
+        target, call = self.target, self.call
         now = self._clock.now()
         lasted_s = self._clock.monotonic() - self._began
         cost = self._prices.cost(target.provider, target.model, usage, now)

@@ -123,8 +123,8 @@ class Gateway:
         self._rates = rates
         self._afford = afford
         self._answers = Answers(cache)
-        # Tenants name the models: bounded, however many they try. By the key's owner: one tenant's refused key must not
-        # open the breaker of the others.
+        # Tenants name the models: bounded, however many they try. By whom they are of: one tenant's refused key, or its
+        # haste, must not open the breaker of the others.
         self._breakers: LRUCache[tuple[UUID | None, str, str], Breaker] = LRUCache(5000)
         self._unpriced: LRUCache[tuple[UUID, str], bool] = LRUCache(1000)  # what the log was told
 
@@ -183,14 +183,14 @@ class Gateway:
         await self._prices.load(target.provider, target.model)
         if not is_free and not (self._is_counted(call, target, walk) and await self._allow(call, request, walk)):
             return None
-        breaker = self._breaker(call.tenant_id, target)
+        breaker = self._breaker(call, target)
         takes_all_at = self._limits.attempts if walk.hear is None else 1
         for number in range(1, self._limits.attempts + 1):
             left_s = walk.deadline - self._clock.monotonic()
             ticket = breaker.admit() if left_s > 0 else None
             if ticket is None:
                 return None
-            self._tell(target, breaker)
+            self._tell(call, target, breaker)
             walk.begin_anew()
             # A stream's adapter notices silence. A plain answer is silent until it is whole: time is kept for a retry.
             bound_s = left_s if is_last and number >= takes_all_at else left_s / 2
@@ -236,7 +236,7 @@ class Gateway:
             if used is None:  # the caller went away
                 used = attempt.cancelled()
                 breaker.abandoned(ticket)
-            self._tell(attempt.target, breaker)
+            self._tell(attempt.call, attempt.target, breaker)
             if not self._prices.is_free(attempt.target.provider):
                 walk.used += used.input_tokens + used.output_tokens
 
@@ -245,7 +245,7 @@ class Gateway:
         target, request = attempt.target, attempt.request
         try:
             async with asyncio.timeout(bound_s) as bound:
-                provider = await self._provider(attempt.tenant_id, target)
+                provider = await self._provider(attempt.call.tenant_id, target)
                 if walk.hear is None:
                     return await provider.generate(request)
                 async with aclosing(provider.stream(request)) as deltas:
@@ -351,23 +351,28 @@ class Gateway:
             return target.provider in self._providers
         return self._own is not None and self._own.has(target.provider)
 
-    def _breaker(self, tenant_id: UUID, target: Target) -> Breaker:
-        key = (tenant_id if target.secret is not None else None, target.provider, target.model)
+    def _breaker(self, call: Call, target: Target) -> Breaker:
+        key = (self._owner(call, target), target.provider, target.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             limits = self._limits
             breaker = self._breakers[key] = Breaker(self._clock, limits.breaker_failures, limits.breaker_open_s)
         return breaker
 
-    def _tell(self, target: Target, breaker: Breaker) -> None:
+    def _owner(self, call: Call, target: Target) -> UUID | None:
+        """Whose breaker it is: a tenant that waits less than the deployment does tells nothing to the others either."""
+        is_hasty = call.alias.deadline_s is not None and call.alias.deadline_s < self._limits.deadline_s
+        return call.tenant_id if is_hasty or target.secret is not None else None
+
+    def _tell(self, call: Call, target: Target, breaker: Breaker) -> None:
         """The metrics, when the breaker's state is another than they know."""
         if (state := breaker.state) is not breaker.told:
             breaker.told = state
-            if target.secret is None:  # the gauge is of the deployment's own keys
+            if self._owner(call, target) is None:  # the gauge is of what all tenants share
                 self._metrics.breaker(target, state)
 
     def _all_left_alone(self, call: Call, chain: list[Target]) -> NoProvider:
-        retry_after = min(self._breaker(call.tenant_id, target).retry_in_s for target in chain)
+        retry_after = min(self._breaker(call, target).retry_in_s for target in chain)
         return NoProvider(
             f"Every target of the model alias {call.alias.name!r} failed lately and is left alone for a while.",
             retry_after=max(retry_after, 1.0),
