@@ -27,6 +27,7 @@ class Provider:
         self.signs_with: Any = None  # another key than the published one
         self.is_down = False
         self.described = 0  # times that it was asked for its description
+        self.keys_read = 0
         self.says: dict[str, str] = {}  # of the description, what is other than it should be
         self.says_issuer: str | None = None
         self.url = ""
@@ -100,7 +101,8 @@ class Provider:
         key = self.signs_with or self.key
         if self.algorithm == "HS256":
             key = OctKey.import_key(self.key.as_pem(private=False))
-        return jwt.encode({"alg": self.algorithm, "kid": "one"}, claims, key, algorithms=[self.algorithm])
+        return jwt.encode({"alg": self.algorithm, "kid": key.kid or "one"}, claims, key, algorithms=[self.algorithm])
 
     async def _keys(self, request: web.Request) -> web.Response:
+        self.keys_read += 1
         return web.json_response({"keys": [self.key.as_dict(private=False)]})

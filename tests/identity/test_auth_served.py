@@ -15,6 +15,7 @@ from tests.served import Served, serving
 
 from frontdesk.audit import Actor
 from frontdesk.channels import cookies
+from frontdesk.quotas.quotas import SIGN_INS_PER_MINUTE
 from frontdesk.server.directory import FRESH_S
 from frontdesk.tenants import life
 from frontdesk.tenants.store import tenant_named
@@ -73,6 +74,16 @@ async def test_a_token_of_a_sign_in_says_who_it_is_until_it_ends(desk: Served) -
     assert out.status_code == 204
     refused = await desk.nobody.get("/api/auth/me", headers=headers)
     assert (refused.status_code, refused.json()["error_code"]) == (401, "TOKEN_INVALID")
+
+
+async def test_sign_ins_that_succeed_are_counted_by_address_too(desk: Served) -> None:
+    statuses = []
+    for _ in range(SIGN_INS_PER_MINUTE + 1):
+        body = {"email": OLGA, "password": PASSWORD}
+        answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers={"x-forwarded-for": "203.0.113.99"})
+        statuses.append(answer.status_code)
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
 
 
 async def test_tokens_are_renewed_and_a_copied_one_ends_the_sign_in(desk: Served) -> None:

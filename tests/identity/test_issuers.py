@@ -20,10 +20,11 @@ from tests.served import Served
 from frontdesk.agents.models import Tenant, TenantSettings
 from frontdesk.core.errors import TokenExpired, TokenInvalid, Unavailable
 from frontdesk.core.ids import new_id
-from frontdesk.identity.issuers import ASK_AGAIN_S, AWAY_S, FRESH_S, STALE_S, Issuers, IssuerSettings
+from frontdesk.identity.issuers import Issuers, IssuerSettings
 from frontdesk.identity.jwts import SKEW_S
 from frontdesk.identity.models import Kind, Principal
 from frontdesk.identity.permissions import ROLES, Role
+from frontdesk.identity.published_keys import ASK_AGAIN_S, AWAY_S, FRESH_S, STALE_S
 from frontdesk.server.web import TenantWeb
 from frontdesk.tools.outbound import Outbound
 

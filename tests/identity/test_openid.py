@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from time import time
+from time import monotonic, time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from frontdesk.agents.models import Tenant, TenantSettings
 from frontdesk.core.clock import SystemClock
 from frontdesk.identity.openid import OpenID, OpenIDFailed
 from frontdesk.identity.permissions import Role
+from frontdesk.identity.published_keys import ASK_AGAIN_S
 from frontdesk.identity.sessions import Opened
 from frontdesk.identity.sign_in import SignInFailed
 from frontdesk.identity.staff import OpenIDSettings, SignInSettings, State
@@ -27,13 +28,24 @@ from frontdesk.tools.outbound import Outbound
 ANN = "ann@example.org"
 
 
+class TimePassed(SystemClock):
+    """The real time, of whose passing more can be made: providers' tokens are good by the real one."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def monotonic(self) -> float:  # type: ignore[override]  # the real one is the library's own function
+        return monotonic() + self.passed_s
+
+
 class Visit:
     """A browser's way: to the provider, and back with what it was given."""
 
-    def __init__(self, office: Office, provider: Provider, openid: OpenID) -> None:
+    def __init__(self, office: Office, provider: Provider, openid: OpenID, clock: TimePassed) -> None:
         self.office = office
         self.provider = provider
         self.openid = openid
+        self.clock = clock
         self.settings = OpenIDSettings(provider.url, CLIENT_ID, "secret_name", domains=("example.org",))
 
     async def to_provider(self) -> tuple[str, str, str]:
@@ -56,7 +68,7 @@ class Visit:
 @pytest.fixture
 async def visit(office: Office) -> AsyncIterator[Visit]:
     outbound = Outbound()
-    office.clock = SystemClock()  # type: ignore[assignment]  # the provider's time is the real one
+    clock = office.clock = TimePassed()  # type: ignore[assignment]
 
     async def tenant_named(_name: str) -> Tenant:
         settings = TenantSettings(http_allow=("127.0.0.1",))
@@ -64,10 +76,10 @@ async def visit(office: Office) -> AsyncIterator[Visit]:
 
     async with Provider().open() as provider:
         openid = OpenID(
-            office.db, office.clock, office.cipher, TenantWeb(outbound, tenant_named), office.sessions, office.denials,
+            office.db, clock, office.cipher, TenantWeb(outbound, tenant_named), office.sessions, office.denials,
             office.metrics, BASE,
         )  # fmt: skip
-        yield Visit(office, provider, openid)
+        yield Visit(office, provider, openid, clock)
     await outbound.close()
 
 
@@ -85,6 +97,22 @@ async def test_a_provider_is_asked_once_however_many_sign_in(visit: Visit) -> No
     begun = (visit.openid.start(visit.office.tenant_id, visit.settings) for _ in range(9))
     await asyncio.gather(*begun)
     assert visit.provider.described == 1
+
+
+async def test_a_providers_keys_are_read_once_and_again_for_a_new_one_within_bounds(visit: Visit) -> None:
+    await visit.office.staffing.invite(visit.office.tenant_id, "Acme", COMMAND, ANN, "Ann", Role.VIEWER)
+    visit.provider.person(ANN)
+    for _ in range(3):
+        await visit.signed_in()
+    assert visit.provider.keys_read == 1
+    visit.provider.key = RSAKey.generate_key(2048, {"kid": "two"})
+    for _ in range(3):
+        with pytest.raises(OpenIDFailed):
+            await visit.signed_in()
+    assert visit.provider.keys_read == 1  # not more often, whatever tokens name
+    visit.clock.passed_s += ASK_AGAIN_S
+    await visit.signed_in()
+    assert visit.provider.keys_read == 2
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])

@@ -105,6 +105,24 @@ async def test_an_address_that_tries_many_accounts_is_locked(office: Office) -> 
     await failure(office, "another@example.org", PASSWORD, Device("198.51.100.1", ""))  # from elsewhere
 
 
+async def test_signing_in_between_lets_nobody_try_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.member(Role.VIEWER, ANN)
+    for number in range(FREE[What.ADDRESS] - 1):
+        await failure(office, f"nobody{number}@example.org", PASSWORD)
+        await office.sign_in(ANN)
+
+    async def one_more() -> None:
+        office.clock.move(seconds=0.01)
+        await failure(office, "another@example.org", PASSWORD)
+
+    # Also not by a sign-in that was under way when the one too many was tried.
+    await meanwhile(office, monkeypatch, one_more)
+    await office.sign_in(ANN)
+    for email in (ANN, "last@example.org"):
+        with pytest.raises(RateLimited):
+            await office.sign_in(email)
+
+
 async def test_the_addresses_of_one_household_are_one(office: Office) -> None:
     for number in range(FREE[What.ADDRESS] + 1):
         await failure(office, f"nobody{number}@example.org", PASSWORD, Device(f"2001:db8:1:2:{number:x}::1", ""))

@@ -112,7 +112,7 @@ class Auth:
         return found
 
     async def admit(self, tenant: Tenant, request: Request) -> None:
-        """Of a way to a provider or back. Raises RateLimited."""
+        """Of a sign-in, and of each way to a provider or back. Raises RateLimited."""
         client = client_of(request)
         await self._quotas.admit_sign_in(tenant.id, tenant.slug, None if client.is_local else client.address)
 
@@ -148,6 +148,7 @@ def _add_signing_in(router: APIRouter, auth: Auth) -> None:
         if said.cookies:
             cookies.from_own_page(request)
         tenant = await auth.tenant(said.tenant)
+        await auth.admit(tenant, request)
         opened = await auth.sign_in.with_password(
             tenant.id, tenant.settings.sign_in, folded(said.email), said.password, said.code, device_of(request)
         )

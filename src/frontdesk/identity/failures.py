@@ -62,15 +62,16 @@ async def attempt(scope: TenantScope, what: What, whom: str, now: datetime) -> N
         raise RateLimited("Too many attempts. Try again later.", retry_after=wait_s)
 
 
-async def take_back(scope: TenantScope, what: What, whom: str) -> None:
-    """The last attempt was none."""
+async def take_back(scope: TenantScope, what: What, whom: str, at: datetime) -> None:
+    """The attempt made `at` was none. What others made meanwhile stays counted, and the wait that came of it."""
     query = """
         UPDATE sign_in_failures
-           SET failures = failures - 1, free_at = last_at
+           SET failures = failures - 1,
+               free_at = CASE WHEN last_at = $3 THEN last_at ELSE free_at END
          WHERE tenant_id = $1
            AND key = $2
     """
-    await scope.execute(query, scope.tenant_id, _key(scope.tenant_id, what, whom))
+    await scope.execute(query, scope.tenant_id, _key(scope.tenant_id, what, whom), at)
 
 
 async def forget(scope: TenantScope, what: What, whom: str) -> None:

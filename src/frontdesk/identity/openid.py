@@ -13,20 +13,20 @@ from uuid import UUID
 
 import msgspec
 from cachetools import LRUCache, TTLCache
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from frontdesk import audit
 from frontdesk.audit import Actor, Tally
 from frontdesk.core.clock import Clock
-from frontdesk.core.errors import FrontdeskError
+from frontdesk.core.errors import FrontdeskError, TokenInvalid, Unavailable
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.db.cipher import Cipher, DecryptFailed
 from frontdesk.identity import staff_store
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.permissions import Role
+from frontdesk.identity.published_keys import PublishedKeys
 from frontdesk.identity.sessions import Opened, Sessions
 from frontdesk.identity.sign_in import SignInFailed
 from frontdesk.identity.staff import Device, OpenIDSettings, SignInSettings, Staff, State, folded
@@ -79,6 +79,7 @@ class OpenID:
         self._clock = clock
         self._cipher = cipher
         self._web = web
+        self._keys = PublishedKeys(web.json, clock)
         self._sessions = sessions
         self._denials = denials
         self._metrics = metrics
@@ -190,7 +191,6 @@ class OpenID:
         self, tenant_id: UUID, provider: Provider, settings: OpenIDSettings, nonce: str, answer: Any
     ) -> dict[str, Any]:
         """Of the ID token, once everything about it is right (OpenID Connect Core 1.0, 3.1.3.7)."""
-        keys = await self._web.json(tenant_id, provider.jwks_uri)
         registry = jwt.JWTClaimsRegistry(
             now=lambda: int(self._clock.now().timestamp()),
             leeway=SKEW_S,
@@ -202,9 +202,14 @@ class OpenID:
             nonce={"essential": True, "value": nonce},
         )
         try:
-            token = jwt.decode(answer["id_token"], KeySet.import_key_set(keys), algorithms=ALGORITHMS)
+            text = answer["id_token"]
+            header = jws.extract_compact(text.encode()).headers()
+            key = await self._keys.key(tenant_id, provider.jwks_uri, header["alg"], header.get("kid"))
+            token = jwt.decode(text, key, algorithms=ALGORITHMS)
             registry.validate(token.claims)
-        except (JoseError, KeyError, TypeError, ValueError) as error:
+        except Unavailable as error:
+            raise OpenIDFailed("The provider's keys can't be read.") from error
+        except (JoseError, KeyError, TypeError, ValueError, AttributeError, TokenInvalid) as error:
             raise OpenIDFailed("The provider's token can't be believed.") from error
         audience = token.claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and token.claims.get("azp") != settings.client_id:

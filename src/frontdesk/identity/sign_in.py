@@ -1,5 +1,6 @@
 """Signing in with a password, and a second factor where there is one."""
 
+from datetime import datetime
 from uuid import UUID
 
 from frontdesk import audit
@@ -50,7 +51,8 @@ class SignIn:
     ) -> Opened:
         """Raises SignInFailed, SecondFactorNeeded, RateLimited, Unavailable: whether there is an account or not, with
         the same words and after the same work."""
-        found = await self._begin(tenant_id, email, device)
+        began = self._clock.now()
+        found = await self._begin(tenant_id, email, device, began)
         staff, secrets = found if found is not None else (None, None)
         is_right = await self._passwords.is_right(tenant_id, secrets.password_hash if secrets else None, password)
         if (
@@ -64,8 +66,8 @@ class SignIn:
             raise self._failed(tenant_id, device, "The e-mail address or the password is wrong.")
         if staff.has_second_factor and code is None:
             async with self._db.scope(tenant_id) as scope:
-                await failures.take_back(scope, What.ACCOUNT, email)
-                await failures.take_back(scope, What.ADDRESS, device.address)
+                await failures.take_back(scope, What.ACCOUNT, email, began)
+                await failures.take_back(scope, What.ADDRESS, device.address, began)
             self._metrics.sign_ins.labels("password", "second_factor").inc()
             raise SecondFactorNeeded("The code of your second factor is needed too.")
         is_outdated = secrets.password_hash is not None and passwords.is_outdated(secrets.password_hash)
@@ -77,7 +79,7 @@ class SignIn:
             ) and (not staff.has_second_factor or await self._is_code_right(scope, staff, secrets, code or ""))
             if is_in:
                 await failures.forget(scope, What.ACCOUNT, email)
-                await failures.take_back(scope, What.ADDRESS, device.address)
+                await failures.take_back(scope, What.ADDRESS, device.address, began)
                 if renewed is not None:
                     await staff_store.put_password(scope, staff.id, renewed)
                 is_in = await staff_store.signed_in(scope, staff.id, self._clock.now())
@@ -91,9 +93,8 @@ class SignIn:
         self._metrics.sign_ins.labels("password", "signed_in").inc()
         return await self._sessions.opened(staff, session_id, token, settings.session_days * _DAY_S)
 
-    async def _begin(self, tenant_id: UUID, email: str, device: Device) -> tuple[Staff, Secrets] | None:
+    async def _begin(self, tenant_id: UUID, email: str, device: Device, now: datetime) -> tuple[Staff, Secrets] | None:
         """Counts the attempt first. Raises RateLimited."""
-        now = self._clock.now()
         try:
             async with self._db.scope(tenant_id) as scope:
                 await failures.attempt(scope, What.ACCOUNT, email, now)

@@ -13,7 +13,8 @@ from frontdesk.telemetry.by_tenant import TenantCounter
 
 # Tokens for visitors of one address in a minute, new and renewed: an office behind one address opens no more pages.
 VISITORS_PER_MINUTE = 60
-# Beginnings and ends of sign-ins with a provider: each asks it something.
+# Sign-ins of one address, also those that succeed: each hashes a password. With a provider both ways count, there and
+# back: each asks it something.
 SIGN_INS_PER_MINUTE = 60
 # Nobody knows when a turn ends: who asks again then asks a turn that took its time.
 TURN_RETRY_S = 2.0
@@ -76,7 +77,7 @@ class Quotas:
             raise RateLimited(detail, retry_after=refused.wait_s)
 
     async def admit_sign_in(self, tenant_id: UUID, slug: str, address: str | None) -> None:
-        """Once for each way to a provider, and each back. Raises RateLimited."""
+        """Once for each sign-in by password, each way to a provider, and each back. Raises RateLimited."""
         if address is None:
             return
         use = Use("sign-ins", network_of(address), SIGN_INS_PER_MINUTE)
