@@ -117,7 +117,9 @@ async def test_a_value_has_one_placeholder_for_its_contact_and_none_that_others_
     assert not told[0] & told[1]
 
 
-async def test_keys_of_records_are_hidden_like_values_and_contacts(desk_room: Room, tmp_path: Path) -> None:
+async def test_keys_of_records_and_authors_of_verdicts_are_hidden_like_values_and_contacts(
+    desk_room: Room, tmp_path: Path
+) -> None:
     services = desk_room.services
     await desk_room.chat("note one", new_id())
     for key in ("ann", "ann@example.com", "order 12"):
@@ -125,12 +127,18 @@ async def test_keys_of_records_are_hidden_like_values_and_contacts(desk_room: Ro
             "INSERT INTO records (tenant_id, collection, key, value, made_by) VALUES ($1, 'kept', $2, '{}', '')",
             desk_room.tenant.id, key,
         )  # fmt: skip
+        await desk_room.owner.execute(
+            "INSERT INTO feedback (tenant_id, turn_id, author, verdict) SELECT tenant_id, id, $1, 'right' FROM turns",
+            key,
+        )
     redacted = PrivacySettings(exports=Handling.REDACT)
     await export_data(desk_room.tenant.id, tmp_path, services.database, services.cipher, redacted)
+    authors = {line["author"] for line in lines(tmp_path, "feedback")}
     keys = {line["key"] for line in lines(tmp_path, "records") if line["collection"] == "kept"}
-    assert {re.sub("[0-9a-f]{8}]", "…]", key) for key in keys} == {
-        lines(tmp_path, "contacts")[0]["external_id"], "[EMAIL_…]", "order 12",
-    }  # fmt: skip
+    for told in (keys, authors):
+        assert {re.sub("[0-9a-f]{8}]", "…]", key) for key in told} == {
+            lines(tmp_path, "contacts")[0]["external_id"], "[EMAIL_…]", "order 12",
+        }  # fmt: skip
 
 
 async def test_the_command_asks_for_the_policy_that_is_in_force(desk_room: Room, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from frontdesk.privacy.redactor import PLACEHOLDER, Redaction, Text
 from frontdesk.privacy.tagger import Tagger
 
 _PAGE = 500
-# Columns with what contacts and tools said, and those with contacts' ids. The key of a record and the author of a verdict
-# may be either.
+# Columns with what contacts and tools said, and those with contacts' ids. A record's key and a verdict's author may be
+# either.
 _EITHER = ("key", "author")
 _TOLD = (*_EITHER, "pending", "context", "summary", "body", "decision", "input", "output", "value")
 _CONTACTS = ("external_id", "contact")
@@ -200,9 +200,8 @@ class _Masks:
         redaction = Redaction(self._search, self._hides)
         redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
         # What is nobody's that we know of stands by itself.
-        whose = (
-            f"of {row.whose}" if row.whose is not None else f"{table} {[row.values[key] for key in TABLES[table].key]}"
-        )
+        alone = f"{table} {[row.values[key] for key in TABLES[table].key]}"
+        whose = alone if row.whose is None else f"of {row.whose}"
         hidden = {name: self._named(whose, redaction, redaction.hidden_value(value)) for name, value in told.items()}
         if row.whose is not None:
             hidden = {name: self._without(row.whose, value) for name, value in hidden.items()}
