@@ -1,8 +1,10 @@
-"""The embedded server keeps other users of the machine out, and out of their way."""
+"""The embedded server keeps other users of the machine out, and out of their way; it stops, whoever its parent is."""
 
 import asyncio
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,3 +72,30 @@ def test_root_takes_no_users_database_over(closed: Path) -> None:
     assert "Traceback" not in found.stderr
     assert postgres.stat().st_uid == NOBODY
     assert list(postgres.iterdir()) == []
+
+
+# Takes over what its children leave behind, and never asks what became of it: as the first process of a container may.
+HEEDLESS = """
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+sys.exit(subprocess.call([sys.executable, "-c", sys.argv[1], *sys.argv[2:]]))
+"""
+# However patient: a stop that waits for the process to be buried waits for ever.
+STARTS_AND_STOPS = """
+import asyncio, signal, sys
+from pathlib import Path
+from frontdesk.db import embedded
+embedded._WAYS_TO_STOP = ((signal.SIGINT, 1e6),)
+async def main():
+    server = embedded.EmbeddedServer(Path(sys.argv[1]))
+    await server.start()
+    await server.stop()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there can a process take over another's children")
+def test_a_stop_does_not_wait_for_a_parent_that_takes_no_note_of_its_children(closed: Path) -> None:
+    started = [sys.executable, "-c", HEEDLESS, STARTS_AND_STOPS, str(closed / "data")]
+    subprocess.run(started, check=True, timeout=HANG_S)
+    assert postmaster(closed / "data" / "postgres") is None

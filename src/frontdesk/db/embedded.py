@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO
 
 import psutil
@@ -25,6 +26,7 @@ WATCH_EVERY_S = 1.0
 START_S = 120.0
 RETRY_S = 0.5
 _USER_UNDER_ROOT = "pgserver"  # as the package calls it: PostgreSQL does not run as root
+LOOK_S = 0.02
 _PASSABLE = stat.S_IXGRP | stat.S_IXOTH
 _CLOSED = "unix_socket_permissions = 0700"
 # PostgreSQL's fast and immediate shutdown, and the end of its patience and ours. The next start recovers.
@@ -189,10 +191,13 @@ class EmbeddedServer:
             for way, wait_s in _WAYS_TO_STOP:
                 process = postmaster(self._postgres)
                 if process is None:
-                    return
-                with suppress(psutil.Error):  # TimeoutExpired: the next way
+                    break
+                with suppress(psutil.Error):
                     process.send_signal(way)
-                    process.wait(wait_s)
+                if _ends(process, wait_s):
+                    break
+            # The package would stop it once more when this process exits, and wait for its parent as well.
+            _forget_users(self._postgres)
 
 
 def postmaster(postgres: Path) -> psutil.Process | None:
@@ -232,6 +237,18 @@ def _name_of(uid: int) -> str:
         return f"the user {uid}"
 
 
+def _ends(process: psutil.Process, within_s: float) -> bool:
+    """Whether it ends in time. Not its parent, we do not wait until that one has taken note: the first process of a
+    machine or container may take seconds to, or never do it."""
+    late = monotonic() + within_s
+    with suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if monotonic() > late:
+                return False
+            sleep(LOOK_S)
+    return True
+
+
 def _close_socket(postgres: Path) -> None:
     """Who may connect is whoever may open the socket: its owner, and root. In a folder of its own it may lie open,
     where the data's path is too long for a socket."""
@@ -246,8 +263,12 @@ def _forget_the_dead(postgres: Path) -> None:
 
     The list of processes that use the database would keep it from being stopped with the last of them.
     """
-    (postgres / ".handle_pids.json").unlink(missing_ok=True)
+    _forget_users(postgres)
     _remove_stale_locks(postgres)
+
+
+def _forget_users(postgres: Path) -> None:
+    (postgres / ".handle_pids.json").unlink(missing_ok=True)
 
 
 def _remove_stale_locks(postgres: Path) -> None:
