@@ -87,6 +87,10 @@ TENANT, AGENT, TOOL = "tenant.yaml", "agents/counter.yaml", "tools/order_bread.y
             changed("llm.yaml", "    chain", "    temperature: 3\n    chain"),
             "llm.yaml:3: `aliases.smart.temperature` is `3`",
         ),
+        (
+            {"llm.yaml": f"aliases:\n  smart:\n    chain: [[{', '.join(['{provider: local, model: a}'] * 11)}]]\n"},
+            "llm.yaml:3: `aliases.smart.chain[1]` has more than 10 entries",
+        ),
         ({"llm.yaml": "aliases: {}\n"}, "llm.yaml:1: `aliases` is empty; at least 1 entry is needed"),
         # references
         (changed(AGENT, "find]", "fnd]"), "agents/counter.yaml:3: unknown tool `fnd`; did you mean `find`?"),

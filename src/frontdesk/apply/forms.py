@@ -175,7 +175,9 @@ class TargetForm(Form):
 class AliasForm(Form):
     """`chain` is tried in order; a list inside it holds equals, which share the load by weight."""
 
-    chain: Annotated[list[Annotated[list[TargetForm], Field(min_length=1)]], Field(min_length=1, max_length=10)]
+    chain: Annotated[
+        list[Annotated[list[TargetForm], Field(min_length=1, max_length=10)]], Field(min_length=1, max_length=10)
+    ]
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     deadline_s: Annotated[float, Field(gt=0, le=600)] | None = None

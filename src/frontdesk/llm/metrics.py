@@ -8,9 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from frontdesk.llm.breaker import BreakerState
 from frontdesk.llm.types import Target, Usage
-from frontdesk.telemetry.by_tenant import TenantCounter
+from frontdesk.telemetry.by_tenant import OTHERS, TenantCounter
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60)
+
+# Tenants name the models: those that come first are told apart, the rest of a provider's are counted together.
+MOST_MODELS = 200
 
 _TOKENS = ("input", "cached", "output", "reasoning")
 _STATES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
@@ -47,11 +50,21 @@ class LLMMetrics:
         )
         self.breakers = Gauge("frontdesk_llm_breaker_state", "0 closed, 1 half open, 2 open", target, registry=registry)
 
+        self._told: set[tuple[str, str]] = set()
         # Looking children up by their labels costs more than counting: they are kept where calls are made.
         self._children = lru_cache(10_000)(partial(_Children, self))
 
     def breaker(self, target: Target, state: BreakerState) -> None:
-        self.breakers.labels(target.provider, target.model).set(_STATES[state])
+        if (model := self.model_told(target.provider, target.model)) != OTHERS:  # of many there is no one state
+            self.breakers.labels(target.provider, model).set(_STATES[state])
+
+    def model_told(self, provider: str, model: str) -> str:
+        """What a model is called in labels."""
+        if (provider, model) not in self._told:
+            if len(self._told) >= MOST_MODELS:
+                return OTHERS
+            self._told.add((provider, model))
+        return model
 
     def ended(
         self,
@@ -69,7 +82,8 @@ class LLMMetrics:
         if lasted_s is not None:
             kept.seconds.observe(lasted_s)
         if first_token_s is not None:
-            self.first_token_seconds.labels(target.provider, target.model).observe(first_token_s)
+            model = self.model_told(target.provider, target.model)
+            self.first_token_seconds.labels(target.provider, model).observe(first_token_s)
         counts = (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, cost)
         for counter, count in zip(kept.used, counts, strict=True):
             if count:
@@ -80,6 +94,7 @@ class _Children:
     """What counts the attempts of one tenant at one target that end in one way."""
 
     def __init__(self, metrics: LLMMetrics, tenant_id: UUID, provider: str, model: str, outcome: str) -> None:
+        model = metrics.model_told(provider, model)
         labels = (str(tenant_id), provider, model)
         self.calls = metrics.calls.labels(provider, model, outcome)
         self.seconds = metrics.seconds.labels(provider, model)
