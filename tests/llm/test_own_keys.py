@@ -149,6 +149,24 @@ async def test_a_tenant_in_haste_opens_no_breaker_but_its_own(desk: Desk) -> Non
     assert shown == 0, "the gauge is of what all tenants share"
 
 
+async def test_a_model_that_speaks_to_the_end_of_the_time_is_well(
+    http: aiohttp.ClientSession, vendor: Vendor, clock: MovableClock
+) -> None:
+    """A tenant may ask for more than can be said in time."""
+    vendor.responder = lambda _request: Reply(stream_chunks=["word "] * 1000, delay_s=0.05)
+    settings = load_settings({}, None, {"openai_api_key": "the-deployments", "openai_base_url": vendor.openai_url})
+    gateway = Gateway(
+        build_providers(settings, http, NoEmbedder(), clock).by_name, clock,
+        GatewayLimits(deadline_s=1.0, attempts=1, breaker_failures=1), Prices({}, free=[]),
+        LLMMetrics(CollectorRegistry()), **alone(clock),
+    )  # fmt: skip
+    call = Call(tenant_id=ACME, alias=Alias("smart", (a_target("openai", None),)), purpose="agent")
+    with pytest.raises(ProviderTimeout):
+        await gateway.generate(call, ASKED, lambda _delta: None)
+    assert [(row.outcome, row.estimated) for row in call.rows] == [("timeout", True)]
+    assert [view.state for view in gateway.breakers()] == [BreakerState.CLOSED]
+
+
 async def test_a_changed_key_is_used_at_once(desk: Desk) -> None:
     await desk.ask(ACME, a_target("anthropic"))
     desk.secrets.by_name[ACME, "OURS"] = "renewed"

@@ -35,6 +35,7 @@ from frontdesk.llm.types import (
     ProviderFailure,
     ProviderNonsense,
     ProviderTimeout,
+    ProviderUnfinished,
     Restart,
     Target,
     TextDelta,
@@ -258,7 +259,8 @@ class Gateway:
                         attempt.heard(delta.text)
                         walk.hear(delta)
         except TimeoutError as error:
-            raise ProviderTimeout(f"{target.provider} did not answer in time.", provider=target.provider) from error
+            late = ProviderUnfinished if attempt.has_spoken else ProviderTimeout
+            raise late(f"{target.provider} did not answer in time.", provider=target.provider) from error
         raise ProviderNonsense("The provider's stream ended without an answer.", provider=target.provider)
 
     async def _provider(self, tenant_id: UUID, target: Target) -> Provider:

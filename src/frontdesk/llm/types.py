@@ -215,6 +215,12 @@ class ProviderTimeout(ProviderFailure):
     retryable = True
 
 
+class ProviderUnfinished(ProviderTimeout):
+    """It spoke until the call's time was over: it is well, and was asked for too much."""
+
+    trips = False
+
+
 class ProviderConnectionLost(ProviderFailure):
     """Refused, reset, or cut in mid-stream."""
 
