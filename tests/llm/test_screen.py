@@ -254,7 +254,7 @@ class Watched(Detector):
 
 async def test_long_texts_keep_the_loop_free_also_when_they_were_read_before(desk: Desk) -> None:
     watched = Watched()
-    result = json.dumps_text([f"user{number}@example.com" for number in range(200)])
+    result = json.dumps_text([f"user{number}@example.com" for number in range(400)])
     message = Message(Role.TOOL, result, tool_call_id="c1", tool_name="find")
     called = Message(Role.ASSISTANT, tool_calls=(ToolCall("c1", "find", {}, "{}"),))
     for _ in range(2):

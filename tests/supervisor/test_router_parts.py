@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontdesk.agents.models import Agent, Definitions, Tenant, TenantSettings
+from frontdesk.llm.types import Message, Role
 from frontdesk.supervisor import texts
 from frontdesk.supervisor.asking import MOST_INTENTS, Verdict, routing_request, schema, verdict_of
 from frontdesk.supervisor.clauses import LEAST_WORDS, MOST_PARTS, clauses
@@ -173,9 +174,13 @@ def test_nonsense_is_told_from_a_verdict(text: str) -> None:
 
 def test_the_request_names_every_agent_and_puts_what_changes_last() -> None:
     request = routing_request("Where is my bill?", DEFINITIONS, ["hello"], "info")
-    system, user = request.messages
+    system, *told = request.messages
     assert all(name in system.text for name in NAMES)
-    assert user.text.endswith("Message: Where is my bill?")
+    assert told == [
+        Message(Role.USER, "hello"),
+        Message(Role.SYSTEM, "The agent that answered last: info"),
+        Message(Role.USER, "Where is my bill?"),
+    ]
     assert request.output_schema == schema(NAMES)
 
 

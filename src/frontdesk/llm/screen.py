@@ -29,8 +29,8 @@ NOTE = (
 
 
 KNOWLEDGE = "knowledge"  # the kind of the tool that finds passages
-# More characters than these are searched in a thread: a few milliseconds on the loop are all it may take.
-_ON_THE_LOOP = 1_500
+# What takes longer is done in a thread: a few milliseconds on the loop are all it may take.
+_ON_THE_LOOP = 1_500  # characters to search; four that are remembered take the time of one
 _MOST_S = 2.0  # for all texts of a request
 
 
@@ -89,7 +89,8 @@ class Screened:
         request, hear = self._whole.request, self._whole.hear
         redaction = Redaction(self._detector, self._hides, ends_at=time.monotonic() + _MOST_S)
         texts = texts_of(request)
-        if sum(len(text.text) for text in texts if text.is_searched) > _ON_THE_LOOP:
+        unread, read = redaction.lengths(texts)
+        if unread + read / 4 > _ON_THE_LOOP:
             request = await asyncio.to_thread(hidden, redaction, request, texts)
         else:
             request = hidden(redaction, request, texts)

@@ -49,6 +49,10 @@ class Detector:
                 self._known[key] = found
         return found
 
+    def is_known(self, text: str) -> bool:
+        """Whether `find` remembers the text, so that it takes no time."""
+        return _key(text) in self._known
+
     def _in_pieces(self, text: str, ends_at: float) -> Iterator[Finding]:
         ends_at = min(ends_at, time.monotonic() + _MOST_S)
         for start in range(0, max(len(text) - _SHARED, 1), _PIECE - _SHARED):

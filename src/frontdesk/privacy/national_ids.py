@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from frontdesk.privacy.checksums import iso7064_11_10, luhn, verhoeff, weighted
+from frontdesk.privacy.signs import Sign
 
 Check = Callable[[str], bool]
 _SEPARATORS = re.compile(r"[\s.\-/+]")
 
 # Said before a number that is one of identity, in the languages that the product speaks.
 # Short ones count in capitals alone: "sin", "nie" and "pan" are words.
-NAMED = re.compile(
+_NAMES = (
     r"(?:\bssn\b|social[\s-]security|(?-i:\b(?:SIN|NIN|TIN|TFN|NIE|NIR|RUT|RG|PAN|NIK|AHV|AVS)\b)|\bnino\b|\bnhs\b|"
     r"national\s+(?:id\w*|insurance)|\bid\s*(?:card|number|no|nr)\b|"
     r"identity|passport|driv\w+\s+licen[cs]e|tax\s*(?:id|number|file)|medicare|insurance\s+(?:number|no|id)|"
@@ -23,9 +24,9 @@ NAMED = re.compile(
     r"ausweis\w*|steuer\W?(?:id\w*|nummer)|reisepass\w*|versicherten\w*|sozialversicherung\w*|"
     r"s[ée]curit[ée]\s+sociale|carte\s+d['’]identit[ée]|passeport|num[ée]ro\s+fiscal|"
     r"\bcpf\b|contribuinte|passaporte|\bbsn\b|burgerservice\w*|codice\s+fiscale|\bpesel\b|personnummer|\bcpr\b|"
-    r"aadhaa?r|\bktp\b|paspor|\bnric\b|\btckn\b|kimlik)",
-    re.IGNORECASE,
+    r"aadhaa?r|\bktp\b|paspor|\bnric\b|\btckn\b|kimlik)"
 )
+NAMED = re.compile(_NAMES, re.IGNORECASE)
 # How far before the number its name may stand, in characters.
 NEAR = 48
 
@@ -178,7 +179,7 @@ KINDS = (
     Kind("IN PAN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", _any),
     Kind("SG NRIC", r"[STFGM]\d{7}[A-Z]", _sg_nric),
     Kind("MX CURP", r"[A-Z]{4}\d{6}[HM][A-Z]{5}[0-9A-Z]\d", _mx_curp),
-    Kind("CL RUT", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", _cl_rut),
+    Kind("CL RUT", r"\d{1,2}\.\d{3}\.\d{3}-(?:\d|K)", _cl_rut),
     Kind("TR TCKN", r"[1-9]\d{10}", _tr_tckn, must_be_named=True),
     Kind("ID NIK", r"\d{16}", _id_nik, must_be_named=True),
     Kind("CA SIN", r"\d{3}[ -]?\d{3}[ -]?\d{3}", luhn, must_be_named=True),
@@ -187,19 +188,20 @@ KINDS = (
     Kind("named document", r"[A-Z]{0,3}\d[A-Z0-9]{5,11}", _any, must_be_named=True),
 )
 
-# One pass finds what any of them could be; only those are looked at one by one.
-_ANY = re.compile(
-    r"(?<![\w.@/-])(?=[A-Z]{0,6}-?\d)[A-Z0-9](?:[A-Z0-9]|[ .+/-](?=[A-Z0-9])){6,24}(?![\w@])", re.IGNORECASE
-)
 _FORMS = [(kind, re.compile(rf"(?<![\w.@/-])(?:{kind.form})(?![\w@-]|\.\d)", re.IGNORECASE)) for kind in KINDS]
+_SAYS_NAME = Sign(_NAMES)
+_HAS_FORM = Sign("|".join(kind.form for kind in KINDS if not kind.must_be_named))
 
 
 def find(text: str) -> list[tuple[int, int]]:
-    """Where in the text such numbers stand; overlapping ones once, the longest first found."""
-    if _ANY.search(text) is None:
+    """Where in the text such numbers stand; overlapping ones once, the first found."""
+    is_named, has_form = _SAYS_NAME.is_in(text), _HAS_FORM.is_in(text)
+    if not is_named and not has_form:
         return []
     found: list[tuple[int, int]] = []
     for kind, form in _FORMS:
+        if not (is_named if kind.must_be_named else has_form):
+            continue
         for match in form.finditer(text):
             if kind.must_be_named and NAMED.search(text, max(0, match.start() - NEAR), match.start()) is None:
                 continue

@@ -7,6 +7,7 @@ import phonenumbers
 
 from frontdesk.privacy import checksums, national_ids
 from frontdesk.privacy.models import Entity, Finding
+from frontdesk.privacy.signs import Sign
 
 _EMAIL = re.compile(
     r"(?<![\w.+-])[\w](?:[\w.%+'-]{0,62}[\w%+-])?@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,5}[^\W\d_]{2,24}(?![\w@]|-\w)"
@@ -70,27 +71,36 @@ _DATE = (
     rf"{_MONTHS}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+(?:19|20)?\d\d|\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|"
     r"\d{1,2}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?(?:19|20)?\d\d|(?:19|20)\d\d(?=\W|$))"
 )
-_BORN = re.compile(
-    r"(?:\bborn\b(?!\s+and)|\bdob\b|d\.o\.b\.?|date[\s_]+of[\s_]+birth|birth[\s_-]*(?:date|day)|\bnac[ií]\b|nacid[oa]|nacimiento|geboren|"
+_BIRTH = (
+    r"(?:\bborn\b|\bdob\b|d\.o\.b\.?|date[\s_]+of[\s_]+birth|birth[\s_-]*(?:date|day)|\bnac[ií]\b|nacid[oa]|nacimiento|geboren|"
     r"\bgeb\.|geburts(?:datum|tag)|\bn[ée]e?\b\s+le|naissance|\bnasci(?:d[oa])?\b|nascimento|\blahir\b|nat[oa]\s+il|nascita|geboortedatum)"
+)
+_BORN = re.compile(
+    rf"{_BIRTH}(?!(?<=\bborn)\s+and)"
     rf"(?:[\s:,=\"-]|(?:is|was|on|in|the|it's|my|ist|war|am|der|es|el|fue|est|le|a|em|no|dia|d[ií]a|adalah|tanggal|pada|il|op|saya)\b){{0,8}}(?P<date>{_DATE})",
     re.IGNORECASE,
 )
-_RECORD = re.compile(
+_CHART = (
     r"(?:\bmrn\b|medical[\s_]+record(?:[\s_]+(?:number|no|nr|id))?|patient[\s_-]*(?:id|number|no|nr)|chart\s+(?:number|no)|hospital\s+number|"
     r"historia\s+cl[ií]nica|n[uú]mero\s+de\s+paciente|patienten\W?(?:nummer|nr|id|akte)|num[ée]ro\s+de\s+(?:dossier|patient)|"
     r"prontu[aá]rio|n[uú]mero\s+do\s+(?:utente|paciente)|nomor\s+rekam\s+medis|no\.?\s*rm\b|cartella\s+clinica)"
-    r"(?:[\s:.,=#\"]|(?:is|number|no|nr|id|ist|lautet|es|est|[ée]|adalah|for\s+me|my)\b){0,6}"
+)
+_RECORD = re.compile(
+    _CHART + r"(?:[\s:.,=#\"]|(?:is|number|no|nr|id|ist|lautet|es|est|[ée]|adalah|for\s+me|my)\b){0,6}"
     r"(?P<number>[A-Z]{0,4}[-/ ]?\d[A-Z0-9/-]{2,14})(?!\w)",
     re.IGNORECASE,
 )
 
+_POST = (
+    r"(?:\bzip(?:\s*code)?|post(?:al)?\s*code|c[óo]digo\s+postal|code\s+postal|\bplz|postleitzahl|\bcep|\bcap|"
+    r"kode\s*pos)\b"
+)
 _POSTCODE = re.compile(
-    r"(?:\bzip(?:\s*code)?|post(?:al)?\s*code|c[óo]digo\s+postal|code\s+postal|\bplz|postleitzahl|\bcep|\bcap|kode\s*pos)\b"
-    r"(?:[\s:#=\"]|(?:is|ist|es|est|[ée]|my|adalah)\b){1,6}"
+    _POST + r"(?:[\s:#=\"]|(?:is|ist|es|est|[ée]|my|adalah)\b){1,6}"
     r"(?P<code>\d{3,6}(?:-\d{3,4})?|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4} ?[A-Z]{2})(?!\w)",
     re.IGNORECASE,
 )
+_SAYS_BORN, _SAYS_CHART, _SAYS_POSTCODE = Sign(_BIRTH), Sign(_CHART), Sign(_POST)
 
 
 def find(text: str) -> list[Finding]:
@@ -163,18 +173,21 @@ def _national_ids(text: str) -> Iterator[Finding]:
 
 
 def _births(text: str) -> Iterator[Finding]:
-    for match in _BORN.finditer(text):
-        yield Finding(Entity.DATE_OF_BIRTH, *match.span("date"))
+    if _SAYS_BORN.is_in(text):
+        for match in _BORN.finditer(text):
+            yield Finding(Entity.DATE_OF_BIRTH, *match.span("date"))
 
 
 def _records(text: str) -> Iterator[Finding]:
-    for match in _RECORD.finditer(text):
-        yield Finding(Entity.MEDICAL_RECORD, *match.span("number"))
+    if _SAYS_CHART.is_in(text):
+        for match in _RECORD.finditer(text):
+            yield Finding(Entity.MEDICAL_RECORD, *match.span("number"))
 
 
 def _postcodes(text: str) -> Iterator[Finding]:
-    for match in _POSTCODE.finditer(text):
-        yield Finding(Entity.ADDRESS, *match.span("code"))
+    if _SAYS_POSTCODE.is_in(text):
+        for match in _POSTCODE.finditer(text):
+            yield Finding(Entity.ADDRESS, *match.span("code"))
 
 
 def _phones(text: str) -> Iterator[Finding]:

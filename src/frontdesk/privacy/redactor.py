@@ -79,6 +79,15 @@ class Redaction:
         """Whether nothing was hidden."""
         return not self._values
 
+    def lengths(self, texts: Sequence[Text]) -> tuple[int, int]:
+        """Characters that `hide` would search, and those that were searched of late."""
+        unread = read = 0
+        for text in texts:
+            if text.is_searched:
+                is_known = self._detector.is_known(_reading(text.text))
+                unread, read = unread + len(text.text) * (not is_known), read + len(text.text) * is_known
+        return unread, read
+
     def hide(self, texts: Sequence[Text]) -> list[str]:
         """The texts with placeholders; a value found in one of them is hidden in all. Raises DetectionTooSlow."""
         read = [(text, _reading(text.text)) for text in texts]
