@@ -1,6 +1,6 @@
-"""What a message pays at the door, in CPU: its four limits, in memory and in Redis, whose own server is not in it.
+"""What a message pays at the door, in CPU: its five limits, in memory and in Redis, whose own server is not in it.
 
-For comparison the same four limits with the library `limits`, where it is installed (it is none of our packages).
+For comparison four of them with the library `limits`, where it is installed (it is none of our packages).
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from frontdesk.core.limits import Limits
 from frontdesk.core.tls import TlsFiles
 from frontdesk.quotas.quotas import Quotas
 from frontdesk.shared.metrics import SharedMetrics
+from frontdesk.shared.places import MemoryPlaces, Places, RedisPlaces
 from frontdesk.shared.rates import MemoryRateLimiter, RateLimiter, RedisRateLimiter
 from frontdesk.shared.redis import connected
 
@@ -34,9 +35,14 @@ LIMITS = Limits(10**9, 10**9, 10**9, 10**9, 10**9)
 Admit = Callable[[str], Awaitable[object]]
 
 
-def ours(rates: RateLimiter) -> Admit:
-    quotas = Quotas(rates, lambda _tenant: 0, CollectorRegistry())
-    return lambda contact: quotas.admit(TENANT, "acme", LIMITS, "key", contact, contact)
+def ours(rates: RateLimiter, turns: Places) -> Admit:
+    quotas = Quotas(rates, turns, CollectorRegistry())
+
+    async def admit(contact: str) -> None:
+        async with quotas.admitted(TENANT, "acme", LIMITS, "key", contact, contact):
+            pass
+
+    return admit
 
 
 def library(url: str | None) -> Admit:
@@ -68,13 +74,16 @@ async def us_a_message(admit: Admit, contacts: int, messages: int) -> float:
 async def measured(url: str | None, messages: int, repeat: int) -> dict[str, dict[str, float]]:
     """By way and number of contacts, the median of runs in turns."""
     clock, metrics = SystemClock(), SharedMetrics(CollectorRegistry())
-    ways: dict[str, Callable[[], Admit]] = {"memory": lambda: ours(MemoryRateLimiter(clock))}
+    alone = MemoryPlaces(lambda _tenant: 0)
+    ways: dict[str, Callable[[], Admit]] = {"memory": lambda: ours(MemoryRateLimiter(clock), alone)}
     link = None
     if url is not None:
         link = connected(url, TlsFiles(), metrics)
         assert await link.look(), "redis-server has just been started"
         rates = RedisRateLimiter(link, MemoryRateLimiter(clock), metrics)
-        ways["Redis"] = lambda: ours(rates)
+        ways["Redis, without turns at once"] = lambda: ours(rates, alone)
+        shared = RedisPlaces(link, alone, new_id(), metrics, clock)
+        ways["Redis"] = lambda: ours(rates, shared)
     if importlib.util.find_spec("limits") is not None:
         ways["memory, by the library"] = lambda: library(None)
         if url is not None:

@@ -17,6 +17,7 @@ from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.ids import new_id
 from frontdesk.quotas.quotas import SIGN_INS_PER_MINUTE, VISITORS_PER_MINUTE, Quotas
+from frontdesk.shared.places import MemoryPlaces
 from frontdesk.shared.rates import MemoryRateLimiter
 
 TOKENS = "/api/public/widgets/clinic/tokens"
@@ -126,7 +127,7 @@ async def test_renewals_are_counted_by_address(closed: Served) -> None:
 
 
 async def test_one_address_goes_so_often_to_a_provider() -> None:
-    quotas = Quotas(MemoryRateLimiter(SystemClock()), lambda _: 0, CollectorRegistry())
+    quotas = Quotas(MemoryRateLimiter(SystemClock()), MemoryPlaces(lambda _: 0), CollectorRegistry())
     tenant = new_id()
     for number in range(SIGN_INS_PER_MINUTE):
         await quotas.admit_sign_in(tenant, "clinic", f"2001:db8::{number:x}")
@@ -136,7 +137,7 @@ async def test_one_address_goes_so_often_to_a_provider() -> None:
 
 
 async def test_one_address_begins_so_many_visits_a_minute() -> None:
-    quotas = Quotas(MemoryRateLimiter(SystemClock()), lambda _: 0, CollectorRegistry())
+    quotas = Quotas(MemoryRateLimiter(SystemClock()), MemoryPlaces(lambda _: 0), CollectorRegistry())
     tenant = new_id()
     for _ in range(VISITORS_PER_MINUTE):
         await quotas.admit_visitor(tenant, "clinic", "203.0.113.7")

@@ -1,5 +1,6 @@
 """The door: each limit exactly at its edge, one beyond it, and when the window has moved on."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from frontdesk.core.ids import new_id
 from frontdesk.core.limits import Limits
 from frontdesk.core.settings import LimitSettings
 from frontdesk.quotas.quotas import Quotas
+from frontdesk.shared.places import MemoryPlaces
 from frontdesk.shared.rates import MemoryRateLimiter
 
 ONE, OTHER = new_id(), new_id()
@@ -22,14 +24,18 @@ class Door:
     def __init__(self, clock: MovedClock) -> None:
         self.running: Counter[UUID] = Counter()
         self.registry = CollectorRegistry()
-        self._quotas = Quotas(MemoryRateLimiter(clock), lambda tenant: self.running[tenant], self.registry)
+        self.inside, self.leave = asyncio.Event(), asyncio.Event()
+        self.leave.set()
+        self._quotas = Quotas(MemoryRateLimiter(clock), MemoryPlaces(self.running.__getitem__), self.registry)
 
     async def admits(
         self, limits: Limits, tenant: UUID = ONE, key: str | None = "k1", contact: str = "ann",
         address: str | None = "203.0.113.7",
     ) -> RateLimited | None:  # fmt: skip
         try:
-            await self._quotas.admit(tenant, "acme", limits, key, contact, address)
+            async with self._quotas.admitted(tenant, "acme", limits, key, contact, address):
+                self.inside.set()
+                await self.leave.wait()
         except RateLimited as refused:
             return refused
         return None
@@ -112,6 +118,17 @@ async def test_turns_at_once_are_limited_by_tenant(door: Door) -> None:
     door.running[ONE] = 1
     assert await door.admits(limits) is None
     assert door.refused("turns") == 1
+
+
+async def test_a_message_that_is_being_accepted_counts_as_a_turn(door: Door) -> None:
+    limits = Limits(concurrent_turns=1)
+    door.leave.clear()
+    first = asyncio.create_task(door.admits(limits))
+    await door.inside.wait()
+    assert await door.admits(limits) is not None
+    door.leave.set()
+    assert await first is None
+    assert await door.admits(limits) is None
 
 
 def test_a_tenants_own_limits_stand_over_the_deployments() -> None:

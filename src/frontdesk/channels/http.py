@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any  # OpenAPI's schemas are JSON
 from uuid import UUID
@@ -118,39 +118,41 @@ class Chat:
         self._render_failure = render_failure
 
     async def chat(self, caller: Caller, request: Request) -> Response:
-        tenant, incoming = caller.tenant, await self._said(caller, request)
+        tenant, correlation_id = caller.tenant, request.state.correlation_id
         is_streamed = "text/event-stream" in request.headers.get("accept", "")
-        correlation_id = request.state.correlation_id
-        accepted = await self._conversations.accept(tenant, incoming, correlation_id, hears=is_streamed)
+        async with self._said(caller, request) as incoming:
+            accepted = await self._conversations.accept(tenant, incoming, correlation_id, hears=is_streamed)
         if is_streamed:
             return self._stream(tenant, accepted, Place(accepted.seq, 1, 0))
         answer = await self._conversations.outcome(tenant.id, accepted.conversation_id, accepted.turn_id)
         return _json(answer)
 
     async def accept(self, caller: Caller, request: Request) -> Response:
-        incoming = await self._said(caller, request)
-        accepted = await self._conversations.accept(caller.tenant, incoming, request.state.correlation_id)
+        async with self._said(caller, request) as incoming:
+            accepted = await self._conversations.accept(caller.tenant, incoming, request.state.correlation_id)
         kept = AcceptedOut(accepted.conversation_id, accepted.message_id, accepted.seq, request.state.correlation_id)
         return _json(kept, 202)
 
-    async def _said(self, caller: Caller, request: Request) -> Incoming:
-        """What the caller says, as whom he may. Raises as `read_chat`, Forbidden, RateLimited, ConversationNotFound."""
+    @asynccontextmanager
+    async def _said(self, caller: Caller, request: Request) -> AsyncIterator[Incoming]:
+        """What the caller says, as whom he may, to be accepted inside.
+
+        Raises as `read_chat`, Forbidden, RateLimited, ConversationNotFound.
+        """
         incoming = await read_chat(request, caller.contact)
         caller.speaks_for(incoming.contact)
-        await self._admit(caller, incoming.contact, request)
-        bound = caller.principal.conversation_id
-        if bound is None:
-            return incoming
-        if incoming.is_new:
-            return msgspec.structs.replace(incoming, conversation_id=bound, is_new=False)
-        caller.opens(incoming.conversation_id)
-        return incoming
+        async with self._admitted(caller, incoming.contact, request):
+            bound = caller.principal.conversation_id
+            if bound is not None and incoming.is_new:
+                incoming = msgspec.structs.replace(incoming, conversation_id=bound, is_new=False)
+            caller.opens(incoming.conversation_id)
+            yield incoming
 
-    async def _admit(self, caller: Caller, contact: str, request: Request) -> None:
+    def _admitted(self, caller: Caller, contact: str, request: Request) -> AbstractAsyncContextManager[None]:
         tenant, principal, client = caller.tenant, caller.principal, client_of(request)
         key_id = principal.id if principal.kind is Kind.API_KEY else None
         address = None if client.is_local else client.address
-        await self._quotas.admit(tenant.id, tenant.slug, tenant.settings.limits, key_id, contact, address)
+        return self._quotas.admitted(tenant.id, tenant.slug, tenant.settings.limits, key_id, contact, address)
 
     async def resume(self, caller: Caller, conversation_id: UUID, last_event_id: str) -> Response:
         caller.opens(conversation_id)
@@ -219,10 +221,10 @@ class Chat:
         tenant = caller.tenant
         session_id, body, is_by_key = await read_session(request, tenant.id, caller.contact)
         caller.speaks_for(body.user_id)
-        await self._admit(caller, body.user_id, request)
         caller.opens(session_id)
         try:
-            made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
+            async with self._admitted(caller, body.user_id, request):
+                made = await self._conversations.create(tenant, session_id, body.user_id, body.channel, body.context)
         except ConversationNotFound:
             if not is_by_key:
                 raise

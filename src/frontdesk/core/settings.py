@@ -112,7 +112,9 @@ class LimitSettings(BaseModel, frozen=True, extra="forbid"):
     address_messages_per_minute: int | None = Field(
         300, ge=1, description="from one address (of IPv6: one /64), but for this machine's own"
     )
-    concurrent_turns: int | None = Field(500, ge=1, description="turns of a tenant at once, in each server process")
+    concurrent_turns: int | None = Field(
+        500, ge=1, description="turns of a tenant at once; over all servers where they share a Redis"
+    )
     conversation_messages: int | None = Field(2000, ge=2, description="messages of one conversation, of both sides")
     documents: int | None = Field(10_000, ge=0, description="documents of a tenant")
     storage_mb: int | None = Field(1000, ge=0, description="text of a tenant's documents, in millions of bytes")

@@ -1,6 +1,7 @@
 """The door: whether one more message is taken."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.limits import Limits
 from frontdesk.core.networks import network_of
+from frontdesk.shared.places import Places
 from frontdesk.shared.rates import RateLimiter, Use
 from frontdesk.telemetry.by_tenant import TenantCounter
 
@@ -28,29 +30,39 @@ _WHOSE = {
 
 
 class Quotas:
-    """Counts messages by tenant, key, contact and address."""
+    """Counts messages by tenant, key, contact and address, and turns at once by tenant."""
 
-    def __init__(self, rates: RateLimiter, turns_of: Callable[[UUID], int], registry: CollectorRegistry) -> None:
-        """`turns_of`: how many turns of a tenant run in this process."""
+    def __init__(self, rates: RateLimiter, turns: Places, registry: CollectorRegistry) -> None:
         self._rates = rates
-        self._turns_of = turns_of
+        self._turns = turns
         self._refused = TenantCounter(
             "frontdesk_messages_refused", "Messages beyond a limit, by whose", ("tenant", "limit"), registry=registry
         )
 
-    async def admit(
+    @asynccontextmanager
+    async def admitted(
+        self, tenant_id: UUID, slug: str, limits: Limits, key_id: str | None, contact: str, address: str | None
+    ) -> AsyncIterator[None]:
+        """Once for each message; inside, it is accepted: until its turn runs it counts as one itself.
+
+        `address` is None for this machine's own programs, which are no contacts. Raises RateLimited, which says which
+        limit it was; a refused message counts for nobody.
+        """
+        most = limits.concurrent_turns
+        if most is not None and not await self._turns.take(tenant_id, most):
+            self._refused.labels(slug, "turns").inc()
+            detail = f"This organisation answers {most} messages at once, and so many are being answered."
+            raise RateLimited(detail, retry_after=TURN_RETRY_S)
+        try:
+            await self._admit(tenant_id, slug, limits, key_id, contact, address)
+            yield
+        finally:
+            if most is not None:
+                self._turns.free(tenant_id)
+
+    async def _admit(
         self, tenant_id: UUID, slug: str, limits: Limits, key_id: str | None, contact: str, address: str | None
     ) -> None:
-        """Once for each message. `address` is None for this machine's own programs, which are no contacts.
-
-        Raises RateLimited, which says which limit it was; a refused message counts for nobody.
-        """
-        if limits.concurrent_turns is not None and self._turns_of(tenant_id) >= limits.concurrent_turns:
-            self._refused.labels(slug, "turns").inc()
-            detail = (
-                f"This organisation answers {limits.concurrent_turns} messages at once, and so many are being answered."
-            )
-            raise RateLimited(detail, retry_after=TURN_RETRY_S)
         uses = []
         if address is not None and (most := limits.address_messages_per_minute) is not None:
             uses.append(Use("address", network_of(address), most))

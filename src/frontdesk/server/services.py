@@ -67,6 +67,7 @@ from frontdesk.server.people import smtp_server
 from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, TenantProviders, build_providers
 from frontdesk.server.purging import Purging
 from frontdesk.server.sharing import Shared, shared
+from frontdesk.shared.places import MemoryPlaces, RedisPlaces
 from frontdesk.supervisor.guard import Guard
 from frontdesk.supervisor.language import Languages
 from frontdesk.supervisor.lexicon import load as load_lexicons
@@ -136,6 +137,7 @@ class Services:
     shared: Shared
     reads: Reads
     elsewhere: Elsewhere | None  # None: no other process can tell
+    places: RedisPlaces | None  # None: each process counts its own turns
     quotas: Quotas
 
 
@@ -180,6 +182,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         parts["redis"] = services.shared.redis.run
     if services.elsewhere is not None:
         parts["elsewhere"] = services.elsewhere.run
+    if services.places is not None:
+        parts["places"] = services.places.run
     if services.embedded is not None:
         parts["purging"] = services.purging.run
         parts["embedded"] = services.embedded.keep_running
@@ -288,6 +292,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
         patience_s=turns.deadline_s + turns.lease_s, detector=detector, reads=reads, elsewhere=elsewhere,
     )  # fmt: skip
+    alone = MemoryPlaces(worker.turns_of)
+    places = RedisPlaces(sharing.redis, alone, worker_id, sharing.metrics, clock) if sharing.redis is not None else None
     signing_keys = SigningKeys(database, cipher, clock)
     retention = settings.retention
     purging = Purging(embedded, settings.data)
@@ -346,7 +352,8 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         shared=sharing,
         reads=reads,
         elsewhere=elsewhere,
-        quotas=Quotas(sharing.limits, worker.turns_of, registry),
+        places=places,
+        quotas=Quotas(sharing.limits, places or alone, registry),
     )
 
 

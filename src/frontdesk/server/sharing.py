@@ -23,6 +23,7 @@ class Shared:
     fanout: Fanout
     redis: RedisLink | None  # None: nothing leaves this process
     alone: MemoryRateLimiter  # what this process counts without Redis
+    metrics: SharedMetrics
 
     async def forget(self, tenant_id: UUID) -> None:
         """Raises Unavailable when it can't be known. Limits in Redis are gone within a minute by themselves."""
@@ -35,7 +36,7 @@ def shared(settings: Settings, cipher: Cipher, clock: Clock, registry: Collector
     metrics = SharedMetrics(registry)
     alone = MemoryRateLimiter(clock)
     if settings.redis_url is None:
-        return Shared(MemoryCache(clock, metrics), alone, MemoryFanout(), None, alone)
+        return Shared(MemoryCache(clock, metrics), alone, MemoryFanout(), None, alone, metrics)
     files = TlsFiles(settings.redis.ca_file, settings.redis.certificate, settings.redis.key)
     link = connected(settings.redis_url.get_secret_value(), files, metrics)
     return Shared(
@@ -44,4 +45,5 @@ def shared(settings: Settings, cipher: Cipher, clock: Clock, registry: Collector
         RedisFanout(link, cipher, metrics),
         link,
         alone,
+        metrics,
     )

@@ -1,1 +1,1 @@
-"""What processes share besides the database: a cache, limits by time, and what they tell one another at once."""
+"""What processes share besides the database: a cache, limits, and what they tell one another at once."""
