@@ -28,43 +28,29 @@ async def take_turns(scope: TenantScope) -> None:
 
 
 async def staff_by_id(scope: TenantScope, staff_id: UUID) -> Staff | None:
-    query = f"""
-        SELECT {_COLUMNS}
-          FROM staff
-         WHERE tenant_id = $1
-           AND id = $2
-    """
-    return _staff(await scope.fetchrow(query, scope.tenant_id, staff_id))
+    return _staff(await _found_by(scope, "id", staff_id))
 
 
 async def staff_by_email(scope: TenantScope, email: str) -> tuple[Staff, Secrets] | None:
-    query = f"""
-        SELECT {_COLUMNS}, password_hash, totp_secret, totp_step, cardinality(recovery_codes) AS codes
-          FROM staff
-         WHERE tenant_id = $1
-           AND email = $2
-    """
-    return _with_secrets(await scope.fetchrow(query, scope.tenant_id, email))
+    return _with_secrets(await _found_by(scope, "email", email))
 
 
 async def staff_with_secrets(scope: TenantScope, staff_id: UUID) -> tuple[Staff, Secrets] | None:
+    return _with_secrets(await _found_by(scope, "id", staff_id))
+
+
+async def staff_by_openid(scope: TenantScope, subject: str) -> Staff | None:
+    return _staff(await _found_by(scope, "openid_subject", subject))
+
+
+async def _found_by(scope: TenantScope, column: str, value: UUID | str) -> Any:
     query = f"""
         SELECT {_COLUMNS}, password_hash, totp_secret, totp_step, cardinality(recovery_codes) AS codes
           FROM staff
          WHERE tenant_id = $1
-           AND id = $2
+           AND {column} = $2
     """
-    return _with_secrets(await scope.fetchrow(query, scope.tenant_id, staff_id))
-
-
-async def staff_by_openid(scope: TenantScope, subject: str) -> Staff | None:
-    query = f"""
-        SELECT {_COLUMNS}
-          FROM staff
-         WHERE tenant_id = $1
-           AND openid_subject = $2
-    """
-    return _staff(await scope.fetchrow(query, scope.tenant_id, subject))
+    return await scope.fetchrow(query, scope.tenant_id, value)
 
 
 async def staff_listed(scope: TenantScope, after: str, state: State | None, limit: int) -> list[Staff]:
