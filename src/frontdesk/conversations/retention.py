@@ -10,11 +10,8 @@ from frontdesk.db import Database
 OF_A_TENANT = 50  # conversations removed before the next tenant's turn
 AT_ONCE = 1000
 _PRESET = RetentionSettings()
-_REMOVED = {  # by kind of `retention_due`
-    "explanations": "SELECT remove_explanations($1, $2, $3) AS done",
-    "ledger": "SELECT remove_ledger($1, $2, $3) AS done",
-    "dead_letters": "SELECT remove_dead_letters($1, $2, $3) AS done",
-}
+# By kind of `retention_due`: the table whose ids are of the moment when a row was made.
+_TABLES = {"ledger": "llm_calls", "dead_letters": "dead_letters"}
 
 
 class Retention:
@@ -67,7 +64,29 @@ class Retention:
     async def _removed_of_kind(self, tenant_id: UUID, kind: str, days: float) -> int:
         removed = 0
         while True:
-            [row] = await self._db.call(_REMOVED[kind], tenant_id, days, AT_ONCE)
-            removed += int(row["done"])
-            if row["done"] < AT_ONCE:
+            done = await self._removed_at_once(tenant_id, kind, days)
+            removed += done
+            if done < AT_ONCE:
                 return removed
+
+    async def _removed_at_once(self, tenant_id: UUID, kind: str, days: float) -> int:
+        if kind == "explanations":
+            [row] = await self._db.call("SELECT remove_explanations($1, $2, $3) AS done", tenant_id, days, AT_ONCE)
+            return int(row["done"])
+        table = _TABLES[kind]
+        query = f"""
+            WITH gone AS (
+                DELETE FROM {table}
+                 WHERE tenant_id = $1
+                   AND id IN (SELECT id
+                                FROM {table}
+                               WHERE tenant_id = $1
+                                 AND id < first_id_of(now() - make_interval(secs => $2::float * 86400))
+                               ORDER BY id
+                               LIMIT $3)
+                RETURNING 1
+            )
+            SELECT count(*) FROM gone
+        """
+        async with self._db.scope(tenant_id) as scope:
+            return int(await scope.fetchval(query, tenant_id, days, AT_ONCE))

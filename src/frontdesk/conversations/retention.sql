@@ -117,38 +117,6 @@ BEGIN
     RETURN cardinality(seen);
 END $$;
 
-CREATE OR REPLACE FUNCTION remove_ledger(in_tenant uuid, in_days float, most int) RETURNS bigint
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    gone bigint;
-BEGIN
-    PERFORM set_config('app.tenant_id', in_tenant::text, true);
-    DELETE FROM llm_calls AS l
-     WHERE l.tenant_id = in_tenant
-       AND l.id IN (SELECT o.id FROM llm_calls AS o
-                     WHERE o.tenant_id = in_tenant
-                       AND o.id < first_id_of(now() - make_interval(secs => in_days * 86400))
-                     ORDER BY o.id LIMIT most);
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    RETURN gone;
-END $$;
-
-CREATE OR REPLACE FUNCTION remove_dead_letters(in_tenant uuid, in_days float, most int) RETURNS bigint
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    gone bigint;
-BEGIN
-    PERFORM set_config('app.tenant_id', in_tenant::text, true);
-    DELETE FROM dead_letters AS l
-     WHERE l.tenant_id = in_tenant
-       AND l.id IN (SELECT o.id FROM dead_letters AS o
-                     WHERE o.tenant_id = in_tenant
-                       AND o.id < first_id_of(now() - make_interval(secs => in_days * 86400))
-                     ORDER BY o.id LIMIT most);
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    RETURN gone;
-END $$;
-
 -- Events that every committed group has read, of tenants that keep them for a shorter time than the deployment.
 CREATE OR REPLACE FUNCTION remove_tenants_events(preset_days float, most int) RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
