@@ -69,6 +69,13 @@ async def test_the_link_of_the_first_owner_is_good_once_and_only_the_newest(offi
         await accept(token_of(second), office.settings, "eve@example.org", "Eve", PASSWORD, HOME)
 
 
+async def test_somebody_who_is_removed_already_is_removed(office: Office) -> None:
+    owner, ann = await office.owner(), await office.member(Role.VIEWER, "ann@example.org")
+    for version in (ann.version, ann.version, None):
+        await remove(office, office.as_staff(owner), ann, version)
+    assert [entry.action for entry in await office.audited()].count("staff.removed") == 1
+
+
 async def test_two_who_use_the_link_at_once_make_one_owner(office: Office) -> None:
     link = await office.staffing.owner_link(office.tenant_id, COMMAND)
     assert link is not None

@@ -23,7 +23,7 @@ from frontdesk.identity.staffing import By, ChangedMeanwhile, Changes, LastOwner
 _PERSON = answers(200, StaffOut, "The person; `ETag` names the version")
 _INVITED = answers(201, InvitedOut, "Invited") | failures(Conflict, *UNREADABLE)
 _CHANGED = _PERSON | failures(NotFound, Conflict, LastOwner, ChangedMeanwhile, *UNREADABLE)
-_REMOVED = nothing("Removed") | failures(NotFound, LastOwner, ChangedMeanwhile)
+_REMOVED = nothing("Removed") | failures(LastOwner, ChangedMeanwhile)
 
 IfMatch = Annotated[str, Header(description="the ETag that the change is meant for; left out: whichever")]
 OfState = Annotated[State | None, Query(description="those alone who are in this state")]
@@ -77,7 +77,7 @@ def build_router(staffing: Staffing, access: Access) -> APIRouter:
     async def remove_staff(
         caller: Annotated[Caller, writes], staff_id: UUID, request: Request, if_match: IfMatch = ""
     ) -> Response:
-        """Remove somebody from the staff."""
+        """Remove somebody from the staff; safe to repeat."""
         await staffing.remove(caller.tenant.id, _by(caller, request), staff_id, _version(if_match))
         return Response(status_code=204)
 

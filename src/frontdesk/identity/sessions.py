@@ -10,7 +10,7 @@ import structlog
 from frontdesk import audit
 from frontdesk.audit import Actor
 from frontdesk.core.clock import Clock
-from frontdesk.core.errors import Conflict, NotFound, TokenInvalid
+from frontdesk.core.errors import Conflict, TokenInvalid
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.identity import opaque, session_store, staff_store
@@ -109,10 +109,10 @@ class Sessions:
             return await session_store.sessions_of(scope, staff_id, self._clock.now())
 
     async def end(self, tenant_id: UUID, staff_id: UUID, session_id: UUID, actor: Actor) -> None:
-        """Raises NotFound."""
+        """One that has ended, or is somebody else's, ends nothing."""
         async with self._db.scope(tenant_id) as scope:
             if not await session_store.end_session(scope, staff_id, session_id):
-                raise NotFound("There is no such sign-in.")
+                return
             await audit.append(scope, actor, "session.ended", f"session/{session_id}")
         self._told(session_id)
 
