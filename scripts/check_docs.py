@@ -237,7 +237,7 @@ async def _paths() -> dict[str, dict[str, Any]]:
         api_keys.build_router(nothing, access),
         audit.build_router(nothing, access),
         auth.build_router(nothing, access),
-        staff.build_router(nothing, access),
+        staff.build_router(nothing, access, nothing),
         jwks.build_router(nothing),
         visitors.build_router(nothing, nothing, nothing),
         definitions.build_router(nothing, access),

@@ -11,12 +11,15 @@ import pytest
 from office import COMMAND, HOME, PASSWORD, Office, token_of
 from tests.conftest import eventually
 
-from frontdesk.core.errors import Invalid, RateLimited, Unavailable
+from frontdesk.audit import Actor
+from frontdesk.core.errors import Invalid, NotFound, RateLimited, Unavailable
 from frontdesk.db import Database
 from frontdesk.identity import mail
+from frontdesk.identity.failures import FREE, What
 from frontdesk.identity.mail import Letter, Mail, SmtpServer
 from frontdesk.identity.permissions import Role
 from frontdesk.identity.staff import folded
+from frontdesk.identity.staffing import By
 
 ANN = "ann@example.org"
 
@@ -44,6 +47,22 @@ async def test_an_invitation_comes_by_mail_and_its_link_works(database: Database
     found = re.search(r"/welcome#token=(\S+)", letter.get_content())
     assert found
     await office.welcome.accept(found[1], office.settings, None, "Ann", PASSWORD, HOME)
+
+
+async def test_nobody_is_sent_one_invitation_after_the_other(database: Database, tenant_id: UUID) -> None:
+    async with Mailbox().open() as mailbox:
+        office = Office(database, tenant_id, mailbox.server)
+        owner = By(None, Actor("staff", "owner"))
+        invited = await office.staffing.invite(tenant_id, "Acme", owner, ANN, "Ann", Role.VIEWER)
+        for _ in range(FREE[What.INVITED]):
+            await office.staffing.invite_again(tenant_id, "Acme", owner, invited.staff.id)
+        # Also not by removing and inviting him anew.
+        await office.staffing.remove(tenant_id, owner, invited.staff.id, None)
+        with pytest.raises(RateLimited):
+            await office.staffing.invite(tenant_id, "Acme", owner, ANN, "Ann", Role.VIEWER)
+        with pytest.raises(NotFound):
+            await office.staffing.named(tenant_id, ANN)
+        await office.staffing.invite(tenant_id, "Acme", owner, "ben@example.org", "Ben", Role.VIEWER)
 
 
 async def test_who_forgot_his_password_gets_a_link_and_nobody_else_does(database: Database, tenant_id: UUID) -> None:

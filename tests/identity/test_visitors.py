@@ -16,7 +16,7 @@ from tests.served import Served
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import RateLimited
 from frontdesk.core.ids import new_id
-from frontdesk.quotas.quotas import SIGN_INS_PER_MINUTE, VISITORS_PER_MINUTE, Quotas
+from frontdesk.quotas.quotas import INVITATIONS_PER_MINUTE, SIGN_INS_PER_MINUTE, VISITORS_PER_MINUTE, Quotas
 from frontdesk.shared.places import MemoryPlaces
 from frontdesk.shared.rates import MemoryRateLimiter
 
@@ -134,6 +134,16 @@ async def test_one_address_goes_so_often_to_a_provider() -> None:
     with pytest.raises(RateLimited):
         await quotas.admit_sign_in(tenant, "clinic", "2001:db8::ffff")
     await quotas.admit_sign_in(tenant, "clinic", "203.0.113.8")
+
+
+async def test_one_organisation_invites_so_many_a_minute() -> None:
+    quotas = Quotas(MemoryRateLimiter(SystemClock()), MemoryPlaces(lambda _: 0), CollectorRegistry())
+    tenant = new_id()
+    for _ in range(INVITATIONS_PER_MINUTE):
+        await quotas.admit_invitation(tenant, "clinic")
+    with pytest.raises(RateLimited):
+        await quotas.admit_invitation(tenant, "clinic")
+    await quotas.admit_invitation(new_id(), "toys")
 
 
 async def test_one_address_begins_so_many_visits_a_minute() -> None:

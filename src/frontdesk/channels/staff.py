@@ -14,14 +14,15 @@ from frontdesk.channels.bodies import read_form
 from frontdesk.channels.http import UNREADABLE, Cursor, Limit
 from frontdesk.channels.openapi import answers, failures, nothing
 from frontdesk.channels.staff_forms import ChangeIn, InvitedOut, InviteIn, StaffOut, StaffPage
-from frontdesk.core.errors import Conflict, FieldError, Invalid, NotFound
+from frontdesk.core.errors import Conflict, FieldError, Invalid, NotFound, RateLimited
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
 from frontdesk.identity.staff import STAFF_ROLES, Staff, State
 from frontdesk.identity.staffing import By, ChangedMeanwhile, Changes, LastOwner, Staffing
+from frontdesk.quotas.quotas import Quotas
 
 _PERSON = answers(200, StaffOut, "The person; `ETag` names the version")
-_INVITED = answers(201, InvitedOut, "Invited") | failures(Conflict, *UNREADABLE)
+_INVITED = answers(201, InvitedOut, "Invited") | failures(Conflict, RateLimited, *UNREADABLE)
 _CHANGED = _PERSON | failures(NotFound, Conflict, LastOwner, ChangedMeanwhile, *UNREADABLE)
 _REMOVED = nothing("Removed") | failures(LastOwner, ChangedMeanwhile)
 
@@ -29,7 +30,7 @@ IfMatch = Annotated[str, Header(description="the ETag that the change is meant f
 OfState = Annotated[State | None, Query(description="those alone who are in this state")]
 
 
-def build_router(staffing: Staffing, access: Access) -> APIRouter:
+def build_router(staffing: Staffing, access: Access, quotas: Quotas) -> APIRouter:
     router = APIRouter(prefix="/api/admin/staff", tags=["staff"])
     reads, writes = Depends(access.own(Permission.STAFF_READ)), Depends(access.own(Permission.STAFF_WRITE))
 
@@ -52,6 +53,7 @@ def build_router(staffing: Staffing, access: Access) -> APIRouter:
             raise Invalid(f"role: {message}.", errors=[FieldError("role", message)])
         tenant = caller.tenant
         name = said.name or said.email.partition("@")[0]
+        await quotas.admit_invitation(tenant.id, tenant.slug)
         invited = await staffing.invite(tenant.id, tenant.name, _by(caller, request), said.email, name, said.role)
         form = InvitedOut(StaffOut.of(invited.staff), invited.link)
         return Response(dumps(form), 201, {"cache-control": "no-store"}, media_type="application/json")
@@ -85,6 +87,7 @@ def build_router(staffing: Staffing, access: Access) -> APIRouter:
     async def invite_again(caller: Annotated[Caller, writes], staff_id: UUID, request: Request) -> Response:
         """A new invitation for who has not accepted; the link of the old one is good no more."""
         tenant = caller.tenant
+        await quotas.admit_invitation(tenant.id, tenant.slug)
         invited = await staffing.invite_again(tenant.id, tenant.name, _by(caller, request), staff_id)
         form = InvitedOut(StaffOut.of(invited.staff), invited.link)
         return Response(dumps(form), 201, {"cache-control": "no-store"}, media_type="application/json")

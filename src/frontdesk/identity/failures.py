@@ -1,4 +1,5 @@
 """Failed attempts to sign in, counted by account and by address, each the longer locked the more there are.
+Mails are counted alike: of forgotten passwords by account and by who asks, invitations by whom they go to.
 
 An attempt is counted before it is tried, so that many at once are no way round. Accounts that are not there are counted
 alike. Counts are in the database: the same on every server, and after a restart.
@@ -25,10 +26,11 @@ class What(StrEnum):
     ADDRESS = "address"
     MAIL_ACCOUNT = "mail account"
     MAIL_ADDRESS = "mail address"
+    INVITED = "invited"
 
 
 # How many go by before there is a wait: 1 s, doubled with each.
-FREE = {What.ACCOUNT: 5, What.ADDRESS: 30, What.MAIL_ACCOUNT: 2, What.MAIL_ADDRESS: 10}
+FREE = {What.ACCOUNT: 5, What.ADDRESS: 30, What.MAIL_ACCOUNT: 2, What.MAIL_ADDRESS: 10, What.INVITED: 3}
 
 
 async def attempt(scope: TenantScope, what: What, whom: str, now: datetime) -> None:

@@ -84,7 +84,7 @@ class Staffing:
         return found[0]
 
     async def invite(self, tenant_id: UUID, tenant_name: str, by: By, email: str, name: str, role: Role) -> Invited:
-        """Raises Invalid, Forbidden, Conflict when the address is somebody's already."""
+        """Raises Invalid, Forbidden, RateLimited, Conflict when the address is somebody's already."""
         email = folded(email)
         async with self._db.scope(tenant_id) as scope:
             await staff_store.take_turns(scope)
@@ -92,12 +92,13 @@ class Staffing:
             staff = await staff_store.add_staff(scope, new_id(), email, name, role, State.INVITED)
             if staff is None:
                 raise Conflict("Somebody with this e-mail address is there already.")
+            await self._count_invitation(scope, staff)
             token = await links.make(scope, Purpose.INVITATION, staff.id, self._clock.now())
             await audit.append(scope, by.actor, "staff.invited", f"staff/{staff.id}", after=_recorded(staff))
         return Invited(staff, self._send_invitation(staff, tenant_name, token))
 
     async def invite_again(self, tenant_id: UUID, tenant_name: str, by: By, staff_id: UUID) -> Invited:
-        """A new link; the one before is good no more. Raises NotFound, Forbidden, Conflict."""
+        """A new link; the one before is good no more. Raises NotFound, Forbidden, Conflict, RateLimited."""
         async with self._db.scope(tenant_id) as scope:
             await staff_store.take_turns(scope)
             staff = await _existing(scope, staff_id)
@@ -106,6 +107,7 @@ class Staffing:
                 _refuse_operators_by_others(by)
             if staff.state is not State.INVITED:
                 raise Conflict("This person has accepted an invitation already, or is disabled.")
+            await self._count_invitation(scope, staff)
             token = await links.make(scope, Purpose.INVITATION, staff.id, self._clock.now())
             await audit.append(scope, by.actor, "staff.invited", f"staff/{staff.id}", after=_recorded(staff))
         return Invited(staff, self._send_invitation(staff, tenant_name, token))
@@ -230,6 +232,11 @@ class Staffing:
         for session_id in ended:
             self._ended(session_id)
         return len(ended)
+
+    async def _count_invitation(self, scope: TenantScope, staff: Staff) -> None:
+        """Nobody's mailbox is filled by whoever may invite. Raises RateLimited."""
+        if self._mail.is_configured:
+            await failures.attempt(scope, What.INVITED, staff.email, self._clock.now())
 
     def _send_invitation(self, staff: Staff, tenant_name: str, token: str) -> str | None:
         link = links.address(self._base, Purpose.INVITATION, token)

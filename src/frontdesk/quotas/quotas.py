@@ -18,6 +18,8 @@ VISITORS_PER_MINUTE = 60
 # Sign-ins of one address, also those that succeed: each hashes a password. With a provider both ways count, there and
 # back: each asks it something.
 SIGN_INS_PER_MINUTE = 60
+# Invitations of a tenant: each is a mail of the deployment's, to whomever it names.
+INVITATIONS_PER_MINUTE = 30
 # Nobody knows when a turn ends: who asks again then asks a turn that took its time.
 TURN_RETRY_S = 2.0
 
@@ -96,3 +98,11 @@ class Quotas:
         if (refused := await self._rates.take(tenant_id, [use])) is not None:
             self._refused.labels(slug, use.name).inc()
             raise RateLimited("Too many sign-ins from this address. Try again later.", retry_after=refused.wait_s)
+
+    async def admit_invitation(self, tenant_id: UUID, slug: str) -> None:
+        """Once for each. Raises RateLimited."""
+        use = Use("invitations", "", INVITATIONS_PER_MINUTE)
+        if (refused := await self._rates.take(tenant_id, [use])) is not None:
+            self._refused.labels(slug, use.name).inc()
+            detail = f"This organisation may invite {INVITATIONS_PER_MINUTE} people a minute. Invite this one later."
+            raise RateLimited(detail, retry_after=refused.wait_s)

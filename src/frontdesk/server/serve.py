@@ -308,7 +308,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
     defining = definitions.Defining(applying, services.folders)
     routers = [
         auth.build_router(signing_in, access),
-        staff.build_router(joined.staffing, access),
+        staff.build_router(joined.staffing, access, services.quotas),
         http.build_router(chat, access),
         http.build_short_router(chat, access),
         feedback.build_router(services.feedback, access),
