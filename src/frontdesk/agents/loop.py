@@ -14,7 +14,7 @@ from frontdesk.agents.briefing import ABANDON, ABANDON_SPEC, briefing
 from frontdesk.agents.calls import Ready, Refused, prepare, signature, waiting, with_options
 from frontdesk.agents.citations import MarkerFilter, References, cite
 from frontdesk.agents.live import Emit
-from frontdesk.agents.models import Agent, AgentOutcome, Alias, Step, ToolUse
+from frontdesk.agents.models import Agent, AgentOutcome, Alias, Step, ToolUse, call_for
 from frontdesk.agents.results import failed, tool_message
 from frontdesk.agents.turn import AgentTurn
 from frontdesk.core.clock import Clock
@@ -153,20 +153,7 @@ class Loop:
         return response
 
     def _call(self) -> Call:
-        tenant = self._turn.definitions.tenant
-        return Call(
-            tenant_id=tenant.id,
-            alias=self._alias,
-            purpose="agent",
-            turn_id=self._turn.turn_id,
-            version=tenant.version,
-            requests_per_minute=tenant.settings.requests_per_minute,
-            tokens_per_minute=tenant.settings.tokens_per_minute,
-            limits=tenant.settings.limits,
-            cache_s=tenant.settings.cache_answers_s,
-            hides=tenant.settings.privacy.hidden_from(tenant.settings.privacy.providers),
-            rows=self.rows,
-        )
+        return call_for(self._turn.definitions.tenant, self._alias, "agent", self._turn.turn_id, self.rows)
 
     def _specs(self) -> tuple[ToolSpec, ...]:
         """The same in every turn, but while something is pending: providers cache them."""

@@ -10,6 +10,8 @@ from frontdesk.core.limits import Limits
 from frontdesk.identity.issuers import IssuerSettings
 from frontdesk.identity.staff import SignInSettings
 from frontdesk.knowledge.models import Citation
+from frontdesk.llm.attempt import Call
+from frontdesk.llm.ledger import LedgerRow
 from frontdesk.llm.types import Alias as Alias
 from frontdesk.llm.types import PendingCall
 from frontdesk.llm.types import Target as Target
@@ -140,6 +142,24 @@ def permitted(definitions: Definitions) -> Definitions:
         for name, each in agents.items()
     }
     return msgspec.structs.replace(definitions, agents=agents, tools=tools)
+
+
+def call_for(tenant: Tenant, alias: Alias, purpose: str, turn_id: UUID, rows: list[LedgerRow]) -> Call:
+    """A call of a model within what the tenant may use, and without what its policy keeps from providers."""
+    settings = tenant.settings
+    return Call(
+        tenant_id=tenant.id,
+        alias=alias,
+        purpose=purpose,
+        turn_id=turn_id,
+        version=tenant.version,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+        limits=settings.limits,
+        cache_s=settings.cache_answers_s,
+        hides=settings.privacy.hidden_from(settings.privacy.providers),
+        rows=rows,
+    )
 
 
 class ToolUse(msgspec.Struct, frozen=True):

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import structlog
 from cachetools import LRUCache
 
-from frontdesk.agents.models import Definitions, permitted
+from frontdesk.agents.models import Definitions, call_for, permitted
 from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import FrontdeskError, ProviderError, RateLimited
 from frontdesk.db import Database
 from frontdesk.embedding.types import Embedder
-from frontdesk.llm.gateway import Call, Gateway
+from frontdesk.llm.gateway import Gateway
 from frontdesk.llm.ledger import LedgerRow
 from frontdesk.supervisor import store
 from frontdesk.supervisor.asking import Verdict, routing_request, verdict_of
@@ -195,19 +195,7 @@ class Supervisor:
         if not alias.targets:
             return None
         tenant = definitions.tenant
-        call = Call(
-            tenant_id=tenant.id,
-            alias=alias,
-            purpose="route",
-            turn_id=turn_id,
-            version=tenant.version,
-            requests_per_minute=tenant.settings.requests_per_minute,
-            tokens_per_minute=tenant.settings.tokens_per_minute,
-            limits=tenant.settings.limits,
-            cache_s=tenant.settings.cache_answers_s,
-            hides=tenant.settings.privacy.hidden_from(tenant.settings.privacy.providers),
-            rows=rows,
-        )
+        call = call_for(tenant, alias, "route", turn_id, rows)
         request = routing_request(message, definitions, state.history, state.last_agent)
         try:
             response = await self._gateway.generate(call, request)
