@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, IPvAnyNetwork, SecretStr
 from pydantic.fields import FieldInfo
 
-from frontdesk.core.settings import ProviderSettings, Settings
+from frontdesk.core.settings import PriceSettings, ProviderSettings, Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 
@@ -90,6 +90,8 @@ def page() -> str:
             parts += table(annotation, f"{name}.", f"FRONTDESK_{name.upper()}__")
     parts += ["\n## `providers.<name>`\n", (ProviderSettings.__doc__ or "").strip() + "\n"]
     parts += table(ProviderSettings, "providers.<name>.", "FRONTDESK_PROVIDERS__<NAME>__")
+    parts += ["\n## `prices.<provider>.<model>`\n", (PriceSettings.__doc__ or "").strip() + "\n"]
+    parts += table(PriceSettings, "prices.<provider>.<model>.", "FRONTDESK_PRICES__<PROVIDER>__<MODEL>__")
     return "\n".join(parts) + "\n"
 
 

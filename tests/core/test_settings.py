@@ -1,11 +1,14 @@
 """Settings: where they come from, and errors that say where and what is accepted."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from frontdesk.core.errors import SettingsError
 from frontdesk.core.settings import load_settings, unknown_variables
+from frontdesk.llm.prices import Rates
+from frontdesk.server.providers import prices_said
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,19 @@ def test_the_environment_goes_before_the_file_and_the_command_line_before_both(
     settings = load_settings({"FRONTDESK_PORT": "8002"}, file)
     assert (settings.port, settings.gateway.deadline_s, settings.gateway.attempts) == (8002, 7, 2)
     assert load_settings({}, file, {"port": 8003}).port == 8003
+
+
+def test_prices_are_read_as_they_are_written_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, "prices:\n  openai: {large: {input: 0.4, output: 1.60, cached: 0}}\n")
+    assert prices_said(load_settings({}, file)) == {
+        ("openai", "large"): Rates(Decimal("0.4"), Decimal("1.6"), Decimal(0))
+    }
+    for wrong in ("-0.01", ".nan", ".inf", "1000001", "free"):
+        with pytest.raises(SettingsError, match=r"frontdesk.yaml:2: prices.openai.large.input"):
+            load_settings({}, written(tmp_path, f"prices:\n  openai: {{large: {{input: {wrong}, output: 1}}}}\n"))
+    monkeypatch.setenv("FRONTDESK_PRICES", '{"olama": {"*": {"input": 0, "output": 0}}}')
+    with pytest.raises(SettingsError, match=r"prices\.olama"):
+        prices_said(load_settings({}))
 
 
 def test_origins_are_a_list_in_the_file_and_separated_by_commas_in_the_environment(

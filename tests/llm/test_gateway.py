@@ -20,7 +20,7 @@ from frontdesk.core.limits import Limits
 from frontdesk.llm.breaker import BreakerState
 from frontdesk.llm.gateway import Call, Gateway, GatewayLimits
 from frontdesk.llm.metrics import LLMMetrics
-from frontdesk.llm.prices import Prices
+from frontdesk.llm.prices import Prices, Rates
 from frontdesk.llm.providers.anthropic import AnthropicProvider
 from frontdesk.llm.providers.gemini import GeminiProvider
 from frontdesk.llm.providers.openai import OpenAIProvider
@@ -95,7 +95,7 @@ class Desk:
             "gemini": GeminiProvider(http, key, base_url=vendor.url, idle_s=5),
             "local": Extractive(),
         }
-        prices = Prices({"gemini": "google"}, free=["local"])
+        prices = Prices({"gemini": "google"}, ["local"], {("openai", "of-no-cost"): Rates(Decimal(0), Decimal(0))})
         self.refusal: RateLimited | None = None
         self.gateway = Gateway(
             self.providers, clock, GatewayLimits(), prices, LLMMetrics(self.registry), MemoryRateLimiter(clock),
@@ -445,12 +445,26 @@ async def test_what_costs_nothing_answers_also_where_the_budget_is_used_up(desk:
 
 async def test_within_a_budget_only_models_with_a_known_price_are_called(desk: Desk, ask: Ask) -> None:
     unknown, limits = Target("openai", "our-own-model"), Limits(usd_per_day=1.0)
-    with pytest.raises(BudgetUsedUp, match="our-own-model"):
+    with pytest.raises(BudgetUsedUp, match=r"our-own-model .* FRONTDESK_PRICES"):
         await ask(desk.gateway, a_call(unknown, limits=limits))
     assert (await ask(desk.gateway, a_call(unknown, LOCAL, limits=limits))).provider == "local"
     assert not desk.vendor.requests
     assert (await ask(desk.gateway, a_call(unknown, OPENAI, limits=limits))).model == OPENAI.model
     assert (await ask(desk.gateway, a_call(unknown))).model == "our-own-model"
+
+
+async def test_a_model_that_is_said_to_cost_nothing_is_called_within_a_budget_and_beyond_it(
+    desk: Desk, ask: Ask
+) -> None:
+    own, limits = Target("openai", "of-no-cost"), Limits(usd_per_day=1.0)
+    call = a_call(own, limits=limits)
+    assert (await ask(desk.gateway, call)).model == "of-no-cost"
+    assert call.rows[0].cost_usd == 0
+    desk.refusal = RateLimited("The budget is used up.", retry_after=100)
+    call = a_call(OPENAI, own, limits=limits, requests_per_minute=1)
+    assert (await ask(desk.gateway, call)).model == "of-no-cost"
+    with pytest.raises(RateLimited, match="requests"):
+        await ask(desk.gateway, a_call(own, tenant_id=call.tenant_id, limits=limits, requests_per_minute=1))
 
 
 async def test_a_kept_answer_is_given_again_to_the_same_request_only(desk: Desk, ask: Ask) -> None:

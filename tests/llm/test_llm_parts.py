@@ -20,7 +20,7 @@ from frontdesk.db import Database
 from frontdesk.llm.breaker import Breaker, BreakerState
 from frontdesk.llm.check import check_providers
 from frontdesk.llm.ledger import LedgerRow
-from frontdesk.llm.prices import Prices, cost_of
+from frontdesk.llm.prices import ANY_MODEL, Prices, Rates, cost_of
 from frontdesk.llm.providers.anthropic import AnthropicProvider
 from frontdesk.llm.providers.openai import OpenAIProvider
 from frontdesk.llm.store import insert_calls
@@ -106,6 +106,25 @@ async def test_prices_are_of_the_day_and_unknown_ones_are_none() -> None:
     assert prices.cost("gemini", "gemini-2.5-flash", usage, now) == Decimal("2.80")
     assert prices.cost("nobody", "nothing", usage, now) is None
     assert prices.cost("local", "whatever", usage, now) == 0
+
+
+async def test_what_the_operator_says_stands_over_the_tables() -> None:
+    said = {
+        ("ollama", ANY_MODEL): Rates(Decimal(0), Decimal(0)),
+        ("ollama", "large"): Rates(Decimal("0.40"), Decimal("1.60"), Decimal("0.04")),
+        ("gemini", "gemini-2.5-flash"): Rates(Decimal(1), Decimal(2)),
+    }
+    prices, now = Prices({"gemini": "google"}, ["local"], said), datetime.now(UTC)
+    usage = Usage(1_000_000, 250_000, 1_000_000)
+    for target, cost in (
+        (("ollama", "any:8b"), "0"),
+        (("ollama", "large"), "1.91"),
+        (("gemini", "gemini-2.5-flash"), "3"),
+    ):
+        await prices.load(*target)
+        assert prices.cost(*target, usage, now) == Decimal(cost)
+    assert [prices.is_zero("ollama", model) for model in ("any:8b", "large")] == [True, False]
+    assert not prices.is_zero("local", "extractive")
 
 
 async def test_the_check_says_which_key_is_wrong(http: aiohttp.ClientSession, vendor: Vendor) -> None:

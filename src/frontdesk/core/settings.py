@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal  # YAML is untyped until pydantic has read it
 
@@ -64,6 +65,17 @@ class ProviderSettings(BaseModel, frozen=True, extra="forbid"):
     base_url: str = Field(description="for example http://127.0.0.1:11434/v1")
     api_key: SecretStr | None = Field(None, description="left out when the server needs none")
     kind: Literal["openai", "anthropic", "gemini"] = Field("openai", description="the wire format that it speaks")
+
+
+class PriceSettings(BaseModel, frozen=True, extra="forbid"):
+    """What a model costs that the price tables don't know, or that costs you something else, in USD per million tokens.
+    `*` in place of the model's name: whatever model of the provider has none of its own."""
+
+    input: Decimal = Field(ge=0, le=1_000_000, description="of what is sent")
+    output: Decimal = Field(ge=0, le=1_000_000, description="of what is answered")
+    cached: Decimal | None = Field(
+        None, ge=0, le=1_000_000, description="of what is sent and was kept there; left out: as `input`"
+    )
 
 
 class TurnSettings(BaseModel, frozen=True, extra="forbid"):
@@ -166,6 +178,9 @@ class Settings(BaseSettings):
     gemini_api_key: SecretStr | None = Field(None, description="also read from GEMINI_API_KEY")
     gemini_base_url: str | None = Field(None, description="also read from GEMINI_BASE_URL")
     providers: dict[str, ProviderSettings] = Field({}, description="further providers by name")
+    prices: dict[str, dict[str, PriceSettings]] = Field(
+        {}, description="what models cost that the price tables don't know, by provider and model"
+    )
     trusted_providers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="providers in your own house, by name: they get texts with personal data; `local` always does"
     )

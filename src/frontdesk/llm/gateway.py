@@ -182,7 +182,9 @@ class Gateway:
             self._metrics.cache.labels(str(call.tenant_id), "hit").inc()
             return self._again(call, target, request, known, walk)
         await self._prices.load(target.provider, target.model)
-        if not is_free and not (self._is_counted(call, target, walk) and await self._allow(call, request, walk)):
+        if not is_free and not (
+            self._is_counted(call, target, walk) and await self._allow(call, target, request, walk)
+        ):
             return None
         breaker = self._breaker(call, target)
         takes_all_at = self._limits.attempts if walk.hear is None else 1
@@ -288,14 +290,19 @@ class Gateway:
         name = f"{target.provider}/{target.model}"
         if (call.tenant_id, name) not in self._unpriced:
             self._unpriced[call.tenant_id, name] = True
-            log.warning("llm.unpriced", tenant_id=str(call.tenant_id), target=name)
+            log.warning("llm.unpriced", tenant_id=str(call.tenant_id), target=name, setting="prices")
         self._metrics.limited.labels(str(call.tenant_id), "unpriced").inc()
         if walk.failure is None:
-            walk.failure = BudgetUsedUp(f"What {name} costs is not known: within a budget it is not called.")
+            walk.failure = BudgetUsedUp(
+                f"What {name} costs is not known: within a budget it is not called. The operator can say it: "
+                "FRONTDESK_PRICES."
+            )
         return False
 
-    async def _allow(self, call: Call, request: LLMRequest, walk: "_Walk") -> bool:
+    async def _allow(self, call: Call, target: Target, request: LLMRequest, walk: "_Walk") -> bool:
         """Once a call: count it against what the tenant may use. Beyond that only what is free may answer."""
+        if not self._prices.is_zero(target.provider, target.model) and not await self._affords(call, walk):
+            return False
         if walk.is_allowed is None:
             refused = await self._beyond(call, tokens.message_tokens(request), walk)
             walk.is_allowed = refused is None
@@ -303,10 +310,16 @@ class Gateway:
                 walk.failure = refused
         return walk.is_allowed
 
+    async def _affords(self, call: Call, walk: "_Walk") -> bool:
+        if walk.affords is None:
+            refused = await self._afford(call.tenant_id, call.limits)
+            walk.affords = refused is None
+            if refused is not None:
+                self._metrics.limited.labels(str(call.tenant_id), "spend").inc()
+                walk.failure = refused
+        return walk.affords
+
     async def _beyond(self, call: Call, expected: int, walk: "_Walk") -> RateLimited | None:
-        if (refused := await self._afford(call.tenant_id, call.limits)) is not None:
-            self._metrics.limited.labels(str(call.tenant_id), "spend").inc()
-            return refused
         uses = [
             Use(name, "", most, amount)
             for name, most, amount in (
@@ -389,6 +402,7 @@ class _Walk:
         self.hear = hear
         self.is_void = False  # text went out that counts no longer
         self.is_allowed: bool | None = None  # by the tenant's allowance; None: not asked yet
+        self.affords: bool | None = None  # by its budget; None: not asked yet
         self.reserved = 0  # of the tenant's tokens, until it is known what was used
         self.used = 0
         self.failure: FrontdeskError | None = None

@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
+import msgspec
 from cachetools import LRUCache
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -21,20 +23,55 @@ _MILLION = Decimal(1_000_000)
 _SPECIAL = ("output_reasoning_mtok", "requests_kcount")
 
 
-class Prices:
-    """Costs by provider and model. `names`: our provider's name -> the tables' name, where they differ."""
+# Of rates: whatever model of the provider has none of its own.
+ANY_MODEL = "*"
 
-    def __init__(self, names: Mapping[str, str], free: Collection[str]) -> None:
+
+class Rates(msgspec.Struct, frozen=True):
+    """USD per million tokens, at least 0. `cached`: of input that the provider had kept; None: as `input`."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+
+    @property
+    def are_zero(self) -> bool:
+        return not (self.input or self.output or self.cached)
+
+
+class Prices:
+    """Costs by provider and model. `names`: our provider's name -> the tables' name, where they differ.
+
+    `said`: by provider and model what the operator says, which stands over the tables.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        free: Collection[str],
+        said: Mapping[tuple[str, str], Rates] = MappingProxyType({}),
+    ) -> None:
         self._names = dict(names)
         self._free = frozenset(free)
+        self._said = {
+            target: (rates, ModelPrice(input_mtok=rates.input, output_mtok=rates.output, cache_read_mtok=rates.cached))
+            for target, rates in said.items()
+        }
         self._models: LRUCache[tuple[str, str], ModelInfo | None] = LRUCache(1000)
 
     def is_free(self, provider: str) -> bool:
         return provider in self._free
 
+    def is_zero(self, provider: str, model: str) -> bool:
+        """Whether the operator says that its tokens cost nothing: it is bounded as others are, but by no budget."""
+        said = self._said_of(provider, model)
+        return said is not None and said[0].are_zero
+
     async def load(self, provider: str, model: str) -> None:
         """Look the model up, so that `cost` knows it. Off the event loop: the first time reads the tables."""
-        if provider not in self._free and (provider, model) not in self._models:
+        if provider in self._free or self._said_of(provider, model) is not None:
+            return
+        if (provider, model) not in self._models:
             self._models[provider, model] = await asyncio.to_thread(self._find, provider, model)
 
     def is_known(self, provider: str, model: str, moment: datetime) -> bool:
@@ -45,8 +82,13 @@ class Prices:
         """In USD. None: no price is known for that model."""
         if provider in self._free:
             return Decimal(0)
+        if (said := self._said_of(provider, model)) is not None:
+            return cost_of(said[1], usage)
         known = self._models.get((provider, model))
         return None if known is None else cost_of(known.get_prices(moment), usage)
+
+    def _said_of(self, provider: str, model: str) -> tuple[Rates, ModelPrice] | None:
+        return self._said.get((provider, model)) or self._said.get((provider, ANY_MODEL))
 
     def _find(self, provider: str, model: str) -> ModelInfo | None:
         try:

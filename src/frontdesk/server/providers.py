@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from frontdesk.core.caches import forget
 from frontdesk.core.clock import Clock
+from frontdesk.core.errors import SettingsError
 from frontdesk.core.settings import Settings
 from frontdesk.db.cipher import DecryptFailed
 from frontdesk.embedding.types import Embedder
+from frontdesk.llm.prices import Rates
 from frontdesk.llm.providers.anthropic import AnthropicProvider
 from frontdesk.llm.providers.gemini import GeminiProvider
 from frontdesk.llm.providers.local.provider import LocalProvider
@@ -26,6 +28,20 @@ _MOST_KEPT = 2000
 NamedSecret = Callable[[UUID, str], Awaitable[str | None]]
 # What genai-prices calls the vendors, where it differs from our names.
 PRICE_NAMES = {"gemini": "google"}
+_VENDORS = ("openai", "anthropic", "gemini")
+
+
+def prices_said(settings: Settings) -> dict[tuple[str, str], Rates]:
+    """By provider and model. Raises SettingsError for a provider that there can't be."""
+    known = {*_VENDORS, *settings.providers}
+    for provider in settings.prices:
+        if provider not in known:
+            raise SettingsError(f"prices.{provider}: there is no such provider, only {', '.join(sorted(known))}.")
+    return {
+        (provider, model): Rates(price.input, price.output, price.cached)
+        for provider, models in settings.prices.items()
+        for model, price in models.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,14 @@ from frontdesk.server.database import Say, opened, opened_replica
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.folders import tenant_folders
 from frontdesk.server.people import smtp_server
-from frontdesk.server.providers import LOCAL, PRICE_NAMES, Providers, TenantProviders, build_providers
+from frontdesk.server.providers import (
+    LOCAL,
+    PRICE_NAMES,
+    Providers,
+    TenantProviders,
+    build_providers,
+    prices_said,
+)
 from frontdesk.server.purging import Purging
 from frontdesk.server.sharing import Shared, shared
 from frontdesk.shared.places import MemoryPlaces, RedisPlaces
@@ -166,6 +173,9 @@ async def running(services: Services) -> AsyncIterator[None]:
     if services.embedded is not None:
         # Nobody else works on an embedded database: whoever held a lease is dead.
         await services.store.release(None)
+    for provider, models in services.settings.prices.items():
+        for model, price in models.items():
+            log.info("llm.price", target=f"{provider}/{model}", **price.model_dump(mode="json", exclude_none=True))
     parts: dict[str, Callable[[], Awaitable[None]]] = {
         "worker": services.worker.run,
         "wakeups": services.wakeups.run,
@@ -407,7 +417,7 @@ def _gateway(
         breaker_failures=settings.gateway.breaker_failures,
         breaker_open_s=settings.gateway.breaker_open_s,
     )
-    prices = Prices(PRICE_NAMES, free=[LOCAL])
+    prices = Prices(PRICE_NAMES, [LOCAL], prices_said(settings))
     return Gateway(
         providers.by_name, clock, limits, prices, LLMMetrics(registry), sharing.limits, sharing.cache,
         spending.refusal, screen, own,
