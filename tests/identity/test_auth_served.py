@@ -28,7 +28,7 @@ SUSPENDER = Actor("command", "test")
 async def desk() -> AsyncIterator[Served]:
     """A server whose owner has begun by the printed link."""
     with tempfile.TemporaryDirectory(prefix="frontdesk-auth-") as folder:
-        async with serving(Path(folder)) as served:
+        async with serving(Path(folder), {"FRONTDESK_PROXIES": "127.0.0.1"}) as served:
             link = (await served.said_line("Owner: ")).partition("Owner: ")[2]
             assert link.startswith(f"{served.url}/welcome#token=")
             body = {"token": token_of(link), "email": OLGA, "name": "Olga", "password": PASSWORD}
@@ -80,7 +80,8 @@ async def test_sign_ins_that_succeed_are_counted_by_address_too(desk: Served) ->
     statuses = []
     for _ in range(SIGN_INS_PER_MINUTE + 1):
         body = {"email": OLGA, "password": PASSWORD}
-        answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers={"x-forwarded-for": "203.0.113.99"})
+        headers = {"x-forwarded-for": "203.0.113.99", "x-forwarded-proto": "https"}
+        answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers=headers)
         statuses.append(answer.status_code)
     assert statuses[0] == 200
     assert statuses[-1] == 429
@@ -104,10 +105,36 @@ async def test_cookies_are_closed_to_scripts_and_other_sites(desk: Served) -> No
     answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers=own)
     desk.nobody.cookies.clear()
     set_cookies = {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
-    for name, path in ((cookies.ACCESS, "/"), (cookies.REFRESH, "/api/auth")):
-        assert re.search(rf"; HttpOnly; .*Path={path}; SameSite=strict", set_cookies[name])
+    for name in (cookies.ACCESS, cookies.REFRESH):
+        assert re.search(r"; HttpOnly; .*Path=/; SameSite=strict", set_cookies[name])
         assert "Secure" not in set_cookies[name]  # it came without TLS
     assert set_cookies[cookies.STAFF].startswith("frontdesk_staff=1;")
+
+
+async def test_by_tls_cookies_are_this_hosts_alone(desk: Served) -> None:
+    tls = {"x-forwarded-for": "203.0.113.8", "x-forwarded-proto": "https", "sec-fetch-site": "same-origin"}
+    body = {"email": OLGA, "password": PASSWORD, "cookies": True}
+    answer = await desk.nobody.post("/api/auth/sign-in", json=body, headers=tls)
+    desk.nobody.cookies.clear()
+    set_cookies = {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
+    names = [f"__Host-{name}" for name in (cookies.ACCESS, cookies.REFRESH)]
+    for name in names:  # what browsers ask of this prefix: no other host, also no sister domain, can have set it
+        assert re.search(r"; HttpOnly; .*Path=/; SameSite=strict; Secure$", set_cookies[name])
+        assert "Domain" not in set_cookies[name]
+    access, refresh = [set_cookies[name].partition("=")[2].partition(";")[0] for name in names]
+
+    async def me(header: str, **more: str) -> int:
+        return (await desk.nobody.get("/api/auth/me", headers=more | {"cookie": header})).status_code
+
+    assert await me(f"{names[0]}={access}", **tls) == 200
+    assert await me(f"{cookies.ACCESS}={access}", **tls) == 401  # a sister domain's, perhaps
+    assert await me(f"{names[0]}={access}") == 401
+    renewed = await desk.nobody.post("/api/auth/refresh", json={}, headers=tls | {"cookie": f"{names[1]}={refresh}"})
+    assert renewed.status_code == 204
+    out = await desk.nobody.post("/api/auth/sign-out", json={}, headers=tls | {"cookie": f"{names[1]}={refresh}"})
+    taken_away = [line for line in out.headers.get_list("set-cookie") if "Max-Age=0" in line]
+    assert len(taken_away) == 3 and all(line.endswith("; Secure") for line in taken_away)
+    desk.nobody.cookies.clear()
 
 
 async def test_a_page_works_by_cookies_and_renews_them(browser: httpx.AsyncClient) -> None:
@@ -265,7 +292,7 @@ async def test_no_other_site_begins_a_sign_in(desk: Served, site: str, problem: 
 
 async def test_nobody_signs_in_to_a_suspended_tenant(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="frontdesk-suspended-") as folder:
-        async with serving(Path(folder)) as served:
+        async with serving(Path(folder), {"FRONTDESK_PROXIES": "127.0.0.1"}) as served:
             link = {"token": token_of(await served.said_line("Owner: "))}
             begin = link | {"email": OLGA, "name": "Olga", "password": PASSWORD}
             given = (await served.nobody.post("/api/auth/accept", json=begin)).json()
@@ -311,14 +338,14 @@ async def test_a_start_without_an_owner_prints_a_new_link_and_one_with_an_owner_
     with tempfile.TemporaryDirectory(prefix="frontdesk-owner-") as folder:
         links = []
         for _ in range(2):
-            async with serving(Path(folder)) as served:
+            async with serving(Path(folder), {"FRONTDESK_PROXIES": "127.0.0.1"}) as served:
                 links.append(token_of(await served.said_line("Owner: ")))
                 old = await served.nobody.post("/api/auth/link", json={"token": links[0]})
                 assert old.status_code == (200 if len(links) == 1 else 404)
                 if len(links) == 2:
                     body = {"token": links[1], "email": OLGA, "name": "Olga", "password": PASSWORD}
                     assert (await served.nobody.post("/api/auth/accept", json=body)).status_code == 200
-        async with serving(Path(folder)) as served:
+        async with serving(Path(folder), {"FRONTDESK_PROXIES": "127.0.0.1"}) as served:
             await served.said_line("Ready in ")
             assert (await served.nobody.post("/api/auth/link", json={"token": links[1]})).status_code == 404
         assert not any("Owner: " in line for line in served.said)

@@ -161,7 +161,7 @@ def _add_signing_in(router: APIRouter, auth: Auth) -> None:
         by_cookies = token is None
         if by_cookies:
             cookies.from_own_page(request)
-            token = request.cookies.get(cookies.REFRESH, "")
+            token = cookies.brought(request, cookies.REFRESH)
         try:
             await auth.tenant(str(auth.sessions.tenant_of(token or "")))  # before the token is used up
         except TenantNotFound as error:
@@ -176,10 +176,10 @@ def _add_signing_in(router: APIRouter, auth: Auth) -> None:
         token = (await read_form(request, RefreshIn)).refresh_token
         if token is None:
             cookies.from_own_page(request)
-            token = request.cookies.get(cookies.REFRESH, "")
+            token = cookies.brought(request, cookies.REFRESH)
         await auth.sessions.sign_out(token, client_address(request))
         response = Response(status_code=204)
-        cookies.take_away(response)
+        cookies.take_away(response, is_secure=cookies.is_secure(request))
         return response
 
 
@@ -256,7 +256,7 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
         try:
             if error or not code:
                 raise SignInFailed("The provider did not let this sign-in go on.")
-            carried = request.cookies.get(cookies.OPENID, "")
+            carried = cookies.brought(request, cookies.OPENID)
             tenant = await auth.tenant(str(auth.openid.tenant_of(carried)))
             await auth.admit(tenant, request)
             settings = tenant.settings.sign_in
@@ -267,7 +267,7 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
             return _back(failure)
         response = HTMLResponse(_ARRIVED, headers={"cache-control": "no-store"})
         cookies.put(response, opened, is_secure=cookies.is_secure(request))
-        response.delete_cookie(cookies.OPENID, path=cookies.OPENID_PATH, httponly=True, samesite="lax")
+        cookies.take_underway_away(response, is_secure=cookies.is_secure(request))
         return response
 
 

@@ -7,7 +7,7 @@ from fastapi import Request
 from frontdesk.agents.models import Tenant
 from frontdesk.audit import Tally
 from frontdesk.channels.addresses import client_address
-from frontdesk.channels.cookies import ACCESS, SAFE_METHODS, is_same_origin
+from frontdesk.channels.cookies import ACCESS, SAFE_METHODS, brought, is_same_origin
 from frontdesk.core.errors import TenantNotFound, TokenInvalid, Unauthenticated
 from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.identity.issuers import Issuers
@@ -60,8 +60,8 @@ class Credentials:
 
     async def _by_cookie(self, request: Request) -> Principal | None:
         """A browser sends it by itself: one that is not good, or may come from another site's page, is none."""
-        token = request.cookies.get(ACCESS)
-        if token is None or not (request.method in SAFE_METHODS or is_same_origin(request)):
+        token = brought(request, ACCESS)
+        if not token or not (request.method in SAFE_METHODS or is_same_origin(request)):
             return None
         try:
             return await self._tokens.principal(token)
