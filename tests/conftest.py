@@ -19,7 +19,7 @@ from frontdesk.db.database import APP_ROLE
 from frontdesk.db.migrate import migrate
 from tests.attacks.counts import counted, lines, write
 
-pytest_plugins = ["tests.redis_server", "tests.served", "tests.vendors.plugin"]
+pytest_plugins = ["tests.prepared", "tests.redis_server", "tests.served", "tests.vendors.plugin"]
 
 # A bound that only a hang can reach, on a machine several times as slow and busy as any: what is late is no failure.
 HANG_S = 180.0

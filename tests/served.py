@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import HANG_S
 from tests.identities import api_key, bearing, database_of, key_of_everything
+from tests.prepared import prepare
 
 # Tests write faster than any contact.
 UNHURRIED = {f"FRONTDESK_LIMITS__{name}MESSAGES_PER_MINUTE": "1000000" for name in ("", "KEY_", "CONTACT_", "ADDRESS_")}
@@ -152,8 +153,15 @@ async def events_of(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
 
 
 @asynccontextmanager
-async def serving(data: Path, environment: Mapping[str, str] | None = None, port: int = 0) -> AsyncIterator[Served]:
-    """Starts a server, on a free port unless one is named; at the end it is stopped, or was killed by the test."""
+async def serving(
+    data: Path, environment: Mapping[str, str] | None = None, port: int = 0, *, from_nothing: bool = False
+) -> AsyncIterator[Served]:
+    """Starts a server, on a free port unless one is named; at the end it is stopped, or was killed by the test.
+
+    `from_nothing`: its first start makes everything itself.
+    """
+    if not from_nothing:
+        await prepare(data, environment or {})
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "frontdesk", "serve", "--port", str(port), "--data", str(data),

@@ -35,8 +35,8 @@ class Fitter:
 
 
 @pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> MiniLM:
-    return MiniLM.load(tmp_path_factory.mktemp("models"))
+def embedder(models: Path) -> MiniLM:
+    return MiniLM.load(models)
 
 
 @pytest.fixture

@@ -171,8 +171,8 @@ def test_any_tenant_is_read_from_its_files_as_it_is_stored(definitions: Definiti
 
 
 @pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> MiniLM:
-    return MiniLM.load(tmp_path_factory.mktemp("models"))
+def embedder(models: Path) -> MiniLM:
+    return MiniLM.load(models)
 
 
 async def fit(_definitions: Definitions) -> bool:

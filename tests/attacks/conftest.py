@@ -21,6 +21,7 @@ from tests.attacks.kinds import Cast
 from tests.attacks.table import Operation, operations
 from tests.attacks.world import TEST, Grounds, World, told
 from tests.conftest import of_database
+from tests.prepared import prepare
 
 VICTIM = "clinic"  # the default tenant: the short routes are its
 
@@ -92,7 +93,7 @@ async def stage(postgres: str, migrated_template: str) -> AsyncIterator[Stage]:
             "FRONTDESK_DATABASE_URL": url,
             "FRONTDESK_TENANTS": str(write_tenants(Path(place) / "tenants", "globex", "initech", "hooli")),
         }
-        Path(place, "data").mkdir()
+        await prepare(Path(place, "data"), environment)
         with patch.dict(os.environ, environment, clear=True):
             settings = load_settings(os.environ)
         async with built(settings, lambda _line: None) as services:

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 from tests.conftest import HANG_S
 from tests.crash.desk import SLUG, Desk
+from tests.prepared import prepare
 from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
 
@@ -93,7 +94,7 @@ async def room(desk: Desk, database_url: str, **settings: str) -> AsyncIterator[
     """The parts run while the context lasts, as in a server."""
     environment = desk.environment | {"FRONTDESK_DATA": str(desk.data), "FRONTDESK_DATABASE_URL": database_url}
     with patch.dict(os.environ, environment | settings):
-        desk.data.mkdir(parents=True, exist_ok=True)
+        await prepare(desk.data, environment)
         async with built(load_settings(os.environ), lambda _line: None) as services:
             for folder in services.folders.values():
                 await apply_folder(folder, apply_services(services))

@@ -31,7 +31,7 @@ Answer = dict[str, Any]
 @pytest.fixture(scope="module")
 async def clinic() -> AsyncIterator[Served]:
     with tempfile.TemporaryDirectory(prefix="frontdesk-stories-") as folder:
-        async with serving(Path(folder)) as running:
+        async with serving(Path(folder), from_nothing=True) as running:
             yield running
 
 

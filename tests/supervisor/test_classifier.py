@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -43,8 +44,8 @@ EXAMPLES: list[Example] = [
 
 
 @pytest.fixture(scope="module")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> MiniLM:
-    return MiniLM.load(tmp_path_factory.mktemp("models"))
+def embedder(models: Path) -> MiniLM:
+    return MiniLM.load(models)
 
 
 class Desk:

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -39,9 +40,9 @@ MakeSupervisor = Callable[[Database], Supervisor]
 
 
 @pytest.fixture(scope="module")
-def make_supervisor(tmp_path_factory: pytest.TempPathFactory) -> MakeSupervisor:
+def make_supervisor(models: Path) -> MakeSupervisor:
     embedder, guard, languages = (
-        MiniLM.load(tmp_path_factory.mktemp("models")),
+        MiniLM.load(models),
         Guard(load(), Likeness.load()),
         Languages(),
     )
