@@ -20,4 +20,9 @@ async def begun_turn(database: Database, tenant_id: UUID, contact: str = "ana", 
             "VALUES ($1, $2, $3, 'running', '{1}', 1, '')",
             tenant_id, turn, conversation,
         )  # fmt: skip
+        await scope.execute(
+            "INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id) "
+            "VALUES ($1, $2, 1, $3, 'user', ''::bytea, $4)",
+            tenant_id, conversation, new_id(), turn,
+        )  # fmt: skip
     return turn

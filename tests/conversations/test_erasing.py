@@ -21,7 +21,7 @@ async def test_a_running_turn_of_an_erased_contact_writes_nothing(desk_room: Roo
     accepted = await desk_room.accept("I am ann", conversation)
     async with asyncio.timeout(HANG_S):
         await slow.asked.wait()
-    personal = PersonalData(services.database, Sealed(services.cipher), SystemClock())
+    personal = PersonalData(services.database, Sealed(services.cipher), SystemClock(), lambda: None)
     receipt = await personal.erase(desk_room.tenant.id, "ann", Actor("staff", "42"))
     assert (receipt.rows["messages"], receipt.rows["turns"]) == (1, 1)
     with pytest.raises(FrontdeskError):

@@ -124,6 +124,8 @@ async def test_no_call_of_a_turn_a_stream_or_housekeeping_reads_more_as_there_is
             "SELECT id, turn_id, seq FROM messages WHERE conversation_id = $1 AND role = 'user' AND seq >= $2 LIMIT 1"
         )
         early, late = [await grown.owner.fetchrow(query, long, seq) for seq in (7, TIMES * TURNS * 2 - 20)]
+        query = "SELECT array_agg(id) FROM conversations WHERE id <> $1"
+        short: list[UUID] = await grown.owner.fetchval(query, long)
         position = Position((await grown.events.end()).xid - 1, 0)
         turn = await grown.accept(long)
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -144,6 +146,7 @@ async def test_no_call_of_a_turn_a_stream_or_housekeeping_reads_more_as_there_is
             "a message's turn": lambda: grown.scoped(lambda scope: store.turn_record(scope, early["id"])),
             "its steps": lambda: grown.scoped(lambda scope: store.steps(scope, early["turn_id"])),
             "how far a summary reaches": lambda: grown.scoped(lambda scope: summary_state(scope, long)),
+            "a session's erasure": lambda: store.clear(tenant_id, short.pop()),
             "idle sessions": lambda: store.idle(TTL_S, 200),
             "new events": lambda: grown.events.after(position, ["turns"], 200),
             "old events": lambda: grown.events.prune(7, 5000),
@@ -154,6 +157,9 @@ async def test_no_call_of_a_turn_a_stream_or_housekeeping_reads_more_as_there_is
                 walked = await grown.walked(call)
                 scans = {table: rows for table, rows in walked.scans.items() if table in GROWING and rows > ENOUGH}
                 entries = {index: rows for index, rows in walked.indexes.items() if rows > ENOUGH}
+                if name == "a session's erasure":  # it reads the log from its beginning on
+                    entries.pop("outbox_by_time", None)
+                    scans.pop("outbox", None)
                 if scans or entries:
                     too_much[name] = scans | entries
                 if name in ("an answer", "a further message"):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,7 @@ async def owner(database_url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def personal(database: Database) -> PersonalData:
-    return PersonalData(database, SEALED, SystemClock())
+    return PersonalData(database, SEALED, SystemClock(), lambda: None)
 
 
 async def talked(owner: Any, tenant: UUID, contact: str) -> UUID:
@@ -58,7 +58,8 @@ async def talked(owner: Any, tenant: UUID, contact: str) -> UUID:
                     "correlation_id": "", "payload": SEALED.json(tenant, {"text": contact})}),
         ("dead_letters", {"id": new_id(), "consumer": "c", "topic": "t", "event_id": new_id(), "error": "e",
                           "event": json.dumps_text({"key": str(conversation)})}),
-        ("records", {"collection": "bookings", "key": f"by-call-{key}", "value": '{"seat": 4}', "made_by": key}),
+        ("records", {"collection": "bookings", "key": f"by-call-{key}", "value": '{"seat": 4}', "made_by": key,
+                     "contact": contact}),
         ("records", {"collection": "bookings", "key": f"named-{key}", "made_by": "other",
                      "value": json.dumps_text({"by": [{"who": contact}]})}),
     ]  # fmt: skip
@@ -164,3 +165,55 @@ async def test_a_receipt_can_be_checked_and_is_in_the_audit_log_without_the_name
 async def test_erasing_again_or_somebody_unknown_finds_nothing(personal: PersonalData, tenant_id: UUID) -> None:
     receipt = await personal.erase(tenant_id, "nobody", STAFF)
     assert set(receipt.rows.values()) == {0}
+
+
+async def test_of_a_session_that_was_cleared_what_is_left_goes_too(
+    personal: PersonalData, owner: Any, tenant_id: UUID
+) -> None:
+    conversation = await talked(owner, tenant_id, "ann")
+    await owner.execute("SELECT clear_conversation($1, $2, $3, $4)", tenant_id, conversation, new_id(), b"")
+    tables = {row["table"] for row in await exported(personal, tenant_id, "ann") if "table" in row}
+    assert {"turns", "llm_calls", "outbox", "conversations"} <= tables
+    await personal.erase(tenant_id, "ann", STAFF)
+    assert await counts(owner, tenant_id) == dict.fromkeys(await counts(owner, tenant_id), 0) | {
+        "llm_calls": 1, "outbox": 2,
+    }  # fmt: skip
+    assert await owner.fetchval("SELECT count(*) FROM llm_calls WHERE turn_id IS NULL") == 1
+
+
+async def test_an_erasure_that_was_stopped_is_closed_to_the_contact_and_done_when_it_is_repeated(
+    personal: PersonalData, owner: Any, tenant_id: UUID
+) -> None:
+    def stop(_done: float) -> None:
+        raise KeyboardInterrupt
+
+    conversation = await talked(owner, tenant_id, "ann")
+    with pytest.raises(KeyboardInterrupt):
+        await personal.erase(tenant_id, "ann", STAFF, stop)
+    assert await owner.fetchval("SELECT state FROM conversations WHERE id = $1", conversation) == "cleared"
+    assert await owner.fetchval("SELECT count(*) FROM audit") == 0
+    receipt = await personal.erase(tenant_id, "ann", STAFF)
+    assert (receipt.rows["conversations"], receipt.rows["contacts"], receipt.rows["outbox"]) == (1, 1, 1)
+    assert len(await exported(personal, tenant_id, "ann")) == 2
+
+
+async def test_a_long_time_is_walked_in_stretches_that_meet(
+    personal: PersonalData, owner: Any, tenant_id: UUID
+) -> None:
+    for days in (0, 1, 40, 400):
+        conversation = await talked(owner, tenant_id, "ann")
+        moment = datetime.now(UTC) - timedelta(days=days)
+        await owner.execute("UPDATE conversations SET created_at = $2 WHERE id = $1", conversation, moment)
+        await owner.execute("UPDATE outbox SET occurred_at = $2 WHERE key = $1", str(conversation), moment)
+    steps: list[float] = []
+    receipt = await personal.erase(tenant_id, "ann", STAFF, steps.append)
+    assert receipt.rows["outbox"] == 4
+    assert steps == sorted(steps)
+    assert (len(steps) < 50, steps[-1]) == (True, 1.0)
+
+
+async def test_the_disk_is_to_be_purged_before_and_after_an_erasure(database: Database, tenant_id: UUID) -> None:
+    marks: list[str] = []
+    personal = PersonalData(database, SEALED, SystemClock(), lambda: marks.append("marked"))
+    await personal.erase(tenant_id, "ann", STAFF, lambda _done: marks.append("walked"))
+    assert marks == ["marked", "marked"]

@@ -2,23 +2,26 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from frontdesk.audit import Actor
-from frontdesk.conversations.personal_data import PersonalData
+from frontdesk.conversations.personal_data import OnWalked, PersonalData
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import TenantNotFound
 from frontdesk.core.settings import Settings
 from frontdesk.server import sealing
 from frontdesk.server.database import Say, opened
+from frontdesk.server.purging import Purging
 from frontdesk.tenants import store
 
 SettingsOf = Callable[..., Settings]
@@ -65,8 +68,9 @@ async def _export(settings: Settings, say: Say, tenant: str, user: str, out: Pat
     async with _of(settings, say, tenant) as (personal, tenant_id):
         target = sys.stdout.buffer if out is None else out.open("xb")  # closed below
         try:
-            async for line in personal.export(tenant_id, user, COMMAND):
-                target.write(line)
+            with _progress() as on_walked:
+                async for line in personal.export(tenant_id, user, COMMAND, on_walked):
+                    target.write(line)
             target.flush()
         finally:
             if out is not None:
@@ -75,8 +79,19 @@ async def _export(settings: Settings, say: Say, tenant: str, user: str, out: Pat
 
 async def _erase(settings: Settings, say: Say, tenant: str, user: str) -> None:
     async with _of(settings, say, tenant) as (personal, tenant_id):
-        receipt = await personal.erase(tenant_id, user, COMMAND)
+        with _progress() as on_walked:
+            receipt = await personal.erase(tenant_id, user, COMMAND, on_walked)
     print(msgspec.json.format(msgspec.json.encode(receipt)).decode())
+
+
+@contextmanager
+def _progress() -> Iterator[OnWalked]:
+    """Beside the output, which may be the export."""
+    columns = (TextColumn("The log"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda done: progress.update(task, completed=done)
 
 
 @asynccontextmanager
@@ -89,4 +104,5 @@ async def _of(settings: Settings, say: Say, name: str) -> AsyncIterator[tuple[Pe
         tenant = await store.tenant_named(open_database.database, name)
         if tenant is None:
             raise TenantNotFound(f"There is no tenant {name!r}.")
-        yield PersonalData(open_database.database, Sealed(cipher), SystemClock()), tenant.id
+        mark = Purging(open_database.embedded, settings.data).mark
+        yield PersonalData(open_database.database, Sealed(cipher), SystemClock(), mark), tenant.id

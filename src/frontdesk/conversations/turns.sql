@@ -440,6 +440,8 @@ END $$;
 CREATE OR REPLACE FUNCTION clear_conversation(
     in_tenant uuid, in_conversation uuid, in_event uuid, in_payload bytea) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    gone uuid[];
 BEGIN
     PERFORM set_config('app.tenant_id', in_tenant::text, true);
     PERFORM conversation_lock(in_conversation);
@@ -449,19 +451,20 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    DELETE FROM steps AS s USING turns AS t
-     WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
-       AND s.tenant_id = in_tenant AND s.turn_id = t.id;
-    DELETE FROM feedback AS f USING turns AS t
-     WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation
-       AND f.tenant_id = in_tenant AND f.turn_id = t.id;
-    DELETE FROM messages AS m WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation;
+    -- Each turn is that of a message, and messages are found by their conversation.
+    WITH said AS (
+        DELETE FROM messages AS m WHERE m.tenant_id = in_tenant AND m.conversation_id = in_conversation
+        RETURNING m.turn_id
+    )
+    SELECT array_agg(DISTINCT s.turn_id) INTO gone FROM said AS s WHERE s.turn_id IS NOT NULL;
+    DELETE FROM steps AS s WHERE s.tenant_id = in_tenant AND s.turn_id = ANY (gone);
+    DELETE FROM feedback AS f WHERE f.tenant_id = in_tenant AND f.turn_id = ANY (gone);
     -- Whoever runs one of its turns has lost it: nothing of it may be written any more.
     UPDATE turns AS t
        SET state = CASE WHEN t.state IN ('accepted', 'running') THEN 'failed' ELSE t.state END,
            error_code = CASE WHEN t.state IN ('accepted', 'running') THEN 'CLEARED' ELSE t.error_code END,
            ended_at = coalesce(t.ended_at, now()), worker = NULL, lease_until = NULL, decision = NULL
-     WHERE t.tenant_id = in_tenant AND t.conversation_id = in_conversation;
+     WHERE t.tenant_id = in_tenant AND t.id = ANY (gone);
     -- What the log tells of it is removed too: its events keep their place without their content.
     UPDATE outbox AS o
        SET payload = in_payload

@@ -288,6 +288,8 @@ def web_application(services: Services, joined: People) -> ASGIApp:
     credentials = Credentials(services.api_keys, services.tokens, issuers, services.key_uses)
     access = Access(credentials, directory.named, directory.default, is_open=settings.developer)
 
+    personal = PersonalData(services.database, Sealed(services.cipher), SystemClock(), services.purging.mark)
+
     async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
         definitions = await services.definitions.at(tenant.id, tenant.version)
         used = {agent.model for agent in definitions.agents.values()}
@@ -321,7 +323,7 @@ def web_application(services: Services, joined: People) -> ASGIApp:
         documents.build_router(services.knowledge, applying.limits, access),
         tenant_settings.build_router(defining, access),
         tenants.build_router(services.database, applying, joined.staffing, access),
-        contacts.build_router(PersonalData(services.database, Sealed(services.cipher), SystemClock()), access),
+        contacts.build_router(personal, access),
         usage.build_router(services.reads, SystemClock(), access),
         page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
     ]
