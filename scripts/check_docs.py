@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import MagicMock
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -19,27 +20,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from typer.main import get_command
 
-from frontdesk.channels import (
-    api_keys,
-    audit,
-    auth,
-    contacts,
-    definitions,
-    documents,
-    feedback,
-    http,
-    jwks,
-    page,
-    prompts,
-    staff,
-    tenants,
-    usage,
-    visitors,
-)
-from frontdesk.channels import settings as tenant_settings
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
-from frontdesk.channels.http import Chat
 from frontdesk.cli.app import app as commands
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.settings import Settings, unknown_variables
@@ -49,6 +31,7 @@ from frontdesk.llm.metrics import LLMMetrics
 from frontdesk.server.app import build_app
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.health import Health
+from frontdesk.server.routes import routers
 from frontdesk.telemetry.metrics import Metrics
 from frontdesk.tools.metrics import ToolMetrics
 
@@ -228,31 +211,10 @@ def missing_in_reference(code: Code) -> Iterator[str]:
 
 async def _paths() -> dict[str, dict[str, Any]]:
     """The routes as OpenAPI tells them. Nothing is called, so nothing stands behind them."""
-    metrics, nothing = Metrics(CollectorRegistry()), cast(Any, None)
-    chat, access = Chat(nothing, nothing, metrics, nothing), Access(nothing, nothing, nothing, is_open=False)
-    routers = [
-        http.build_router(chat, access),
-        http.build_short_router(chat, access),
-        feedback.build_router(nothing, access),
-        api_keys.build_router(nothing, access),
-        audit.build_router(nothing, access),
-        auth.build_router(nothing, access),
-        staff.build_router(nothing, access, nothing),
-        jwks.build_router(nothing),
-        visitors.build_router(nothing, nothing, nothing),
-        definitions.build_router(nothing, access),
-        prompts.build_router(nothing, nothing, access),
-        documents.build_router(nothing, nothing, access),
-        tenant_settings.build_router(nothing, access),
-        tenants.build_router(nothing, nothing, nothing, access),
-        contacts.build_router(nothing, access),
-        usage.build_router(nothing, nothing, access),
-        page.build_router(nothing, access, nothing, nothing, nothing),
-    ]
-    errors = ErrorRenderer(SystemClock(), hide_details=False)
-    app = build_app(
-        routers, access, errors, metrics, Health({}, {}), nothing, (), nothing, (), Clients(()), (), nothing
-    )
+    nothing = MagicMock()
+    errors, access = ErrorRenderer(SystemClock(), hide_details=False), Access(nothing, nothing, nothing, is_open=False)
+    every, metrics = routers(nothing, nothing, access, errors), Metrics(CollectorRegistry())
+    app = build_app(every, access, errors, metrics, Health({}, {}), nothing, (), nothing, (), Clients(()), (), nothing)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://localhost") as client:
         paths: dict[str, dict[str, Any]] = (await client.get("/openapi.json")).json()["paths"]
     return paths

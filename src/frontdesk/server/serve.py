@@ -15,33 +15,11 @@ import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontdesk.agents.models import Tenant
 from frontdesk.apply.apply import apply_folder
 from frontdesk.audit import Actor
-from frontdesk.audit.reading import AuditLog
-from frontdesk.channels import (
-    api_keys,
-    audit,
-    auth,
-    contacts,
-    definitions,
-    documents,
-    feedback,
-    http,
-    jwks,
-    page,
-    prompts,
-    staff,
-    tenants,
-    usage,
-    visitors,
-)
-from frontdesk.channels import settings as tenant_settings
 from frontdesk.channels.access import Access
 from frontdesk.channels.addresses import Clients
 from frontdesk.channels.credentials import Credentials
-from frontdesk.conversations.personal_data import PersonalData
-from frontdesk.conversations.sealed import Sealed
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.errors import (
     Conflict,
@@ -66,10 +44,10 @@ from frontdesk.server.health import Check, Health
 from frontdesk.server.middleware import CAREFUL, Surroundings
 from frontdesk.server.people import People, base_of, owner_link, people
 from frontdesk.server.providers import LOCAL
+from frontdesk.server.routes import routers
 from frontdesk.server.services import Services, built, running
 from frontdesk.server.web import TenantWeb
 from frontdesk.shared.redis import RedisAway
-from frontdesk.tenants.secrets import TenantSecrets
 
 log = structlog.get_logger()
 
@@ -283,52 +261,15 @@ def error_renderer(settings: Settings) -> ErrorRenderer:
 def web_application(services: Services, joined: People) -> ASGIApp:
     settings, metrics, directory = services.settings, services.metrics, services.directory
     errors = error_renderer(settings)
-    chat = http.Chat(services.conversations, services.quotas, metrics, errors.failure)
     issuers = Issuers(TenantWeb(services.outbound, directory.named).json, SystemClock())
     credentials = Credentials(services.api_keys, services.tokens, issuers, services.key_uses)
     access = Access(credentials, directory.named, directory.default, is_open=settings.developer)
 
-    personal = PersonalData(services.database, Sealed(services.cipher), SystemClock(), services.purging.mark)
-
-    async def definitions_of(tenant: Tenant) -> page.PageDefinitions:
-        definitions = await services.definitions.at(tenant.id, tenant.version)
-        used = {agent.model for agent in definitions.agents.values()}
-        aliases = (alias for alias in definitions.aliases.values() if alias.name in used)
-        is_local = not any(services.gateway.available(alias, without=LOCAL).targets for alias in aliases)
-        titles = {agent.name: agent.title for agent in definitions.agents.values()}
-        return page.PageDefinitions(is_local, titles)
-
     async def origins_of(slug: str | None) -> Collection[str]:
         return (await (directory.default() if slug is None else directory.named(slug))).settings.widget.origins
 
-    signing_in = auth.Auth(
-        joined.sign_in, joined.sessions, joined.account, joined.staffing, joined.welcome, joined.openid,
-        has_mail=joined.mail.is_configured, tenant_named=directory.named, default_tenant=directory.default,
-        secret=TenantSecrets(services.database, services.cipher).named, quotas=services.quotas,
-    )  # fmt: skip
-    applying = apply_services(services)
-    defining = definitions.Defining(applying, services.folders)
-    routers = [
-        auth.build_router(signing_in, access),
-        staff.build_router(joined.staffing, access, services.quotas),
-        http.build_router(chat, access),
-        http.build_short_router(chat, access),
-        feedback.build_router(services.feedback, access),
-        api_keys.build_router(services.api_keys, access),
-        audit.build_router(AuditLog(services.database), access),
-        jwks.build_router(services.signing_keys),
-        visitors.build_router(services.tokens, services.quotas, directory.named),
-        definitions.build_router(defining, access),
-        prompts.build_router(services.database, services.prompts, access),
-        documents.build_router(services.knowledge, applying.limits, access),
-        tenant_settings.build_router(defining, access),
-        tenants.build_router(services.database, applying, joined.staffing, access),
-        contacts.build_router(personal, access),
-        usage.build_router(services.reads, SystemClock(), access),
-        page.build_router(services.knowledge, access, directory.named, directory.default, definitions_of),
-    ]
     return build_app(
-        routers, access, errors, metrics, health_of(services), refresher(services),
+        routers(services, joined, access, errors), access, errors, metrics, health_of(services), refresher(services),
         settings.cors_origins, origins_of, settings.hosts, Clients(settings.proxies), settings.addresses,
         services.denials.count, needs_tls(settings),
     )  # fmt: skip
