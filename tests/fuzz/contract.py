@@ -85,7 +85,10 @@ async def check_contract(
     assert explained.status_code == 200
     config = folder / "schemathesis.toml"
     config.write_text(_config(answer))
-    arguments = [word for header in (f"Authorization: Bearer {credential}", *headers) for word in ("--header", header)]
+    sent = [f"Authorization: Bearer {credential}", *headers]
+    if credential.startswith("fd_"):
+        sent.append(f"X-API-Key: {credential}")  # else one is made up where the schema says that a key will do
+    arguments = [word for header in sent for word in ("--header", header)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
         f"{served.url}/openapi.json", *amount, *arguments, *LEFT_OUT, "--continue-on-failure", "--warnings", "off",

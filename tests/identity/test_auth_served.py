@@ -216,6 +216,20 @@ async def test_lists_go_on_by_cursor_and_changes_need_the_version_they_were_mean
     assert gone.status_code == 204
 
 
+async def test_ones_sign_ins_go_on_by_cursor(desk: Served) -> None:
+    given = await member(desk, "viewer", "sid@example.org")
+    for _ in range(2):
+        await tokens(desk, "sid@example.org")
+    headers = bearing(given["access_token"])
+    whole = (await desk.nobody.get("/api/auth/sessions", headers=headers)).json()
+    assert (len(whole["items"]), whole["next_cursor"]) == (3, None)
+    assert [each["current"] for each in whole["items"]] == [False, False, True]  # the newest first
+    first = (await desk.nobody.get("/api/auth/sessions", params={"limit": 2}, headers=headers)).json()
+    rest = {"limit": 2, "cursor": first["next_cursor"]}
+    second = (await desk.nobody.get("/api/auth/sessions", params=rest, headers=headers)).json()
+    assert (first["items"] + second["items"], second["next_cursor"]) == (whole["items"], None)
+
+
 async def test_who_is_disabled_is_refused_at_once(desk: Served) -> None:
     given = await member(desk, "supporter", "dora@example.org")
     headers = bearing(given["access_token"])

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any  # JSON Schemas are JSON
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -13,7 +13,7 @@ from frontdesk.channels import cookies
 from frontdesk.channels.access import FOR_ALL, Access, Caller, refuse_suspended
 from frontdesk.channels.addresses import client_address, client_of
 from frontdesk.channels.bodies import read_form
-from frontdesk.channels.http import UNREADABLE
+from frontdesk.channels.http import UNREADABLE, Limit
 from frontdesk.channels.openapi import answers, failures, nothing
 from frontdesk.channels.staff_forms import (
     AcceptIn,
@@ -301,11 +301,17 @@ def _add_account(router: APIRouter, auth: Auth, access: Access) -> None:
             )
         )
 
-    @router.get("/sessions", responses=answers(200, SignInsOut, "The last seen first"))
-    async def sessions(caller: Annotated[Caller, me]) -> Response:
+    @router.get("/sessions", responses=answers(200, SignInsOut, "The newest first"))
+    async def sessions(
+        caller: Annotated[Caller, me],
+        limit: Limit = 50,
+        cursor: Annotated[UUID | None, Query(description="the next_cursor of an earlier answer")] = None,
+    ) -> Response:
         """One's own sign-ins."""
-        found = await auth.sessions.of(caller.tenant.id, _staff_id(caller))
-        return _json(SignInsOut([SignInOut.of(session, caller.principal.session_id) for session in found]))
+        found = await auth.sessions.of(caller.tenant.id, _staff_id(caller), cursor, limit + 1)
+        next_cursor = str(found[limit - 1].id) if len(found) > limit else None
+        items = [SignInOut.of(session, caller.principal.session_id) for session in found[:limit]]
+        return _json(SignInsOut(items, next_cursor))
 
     @router.delete("/sessions", status_code=204, responses=nothing("They have ended"))
     async def end_others(caller: Annotated[Caller, me], request: Request) -> Response:

@@ -199,7 +199,10 @@ def _add(router: APIRouter, kind: DefinitionKind, defining: Defining, access: Ac
     @router.get(
         f"/{kind.path}",
         **at(kind.path, "list"),
-        responses=described(200, page_of(item), f"The {kind.path}, by name", {"items": [example], "next_cursor": None}),
+        description=f"The tenant's {kind.path}, by name; `name` finds those that have it in theirs.",
+        responses=described(
+            200, page_of(item), f"The {kind.path}, by name", {"items": [example], "next_cursor": "billing"}
+        ),
     )
     async def list_them(
         caller: Annotated[Caller, reads], limit: Limit = 50, cursor: After = "", having: Having = ""
@@ -212,6 +215,7 @@ def _add(router: APIRouter, kind: DefinitionKind, defining: Defining, access: Ac
     @router.get(
         f"/{kind.path}/{{name}}",
         **at(kind.one, "get"),
+        description=f"The {kind.one} as its file would say it, with its ETag.",
         responses=described(200, item, f"The {kind.one}", example, tagged=True) | missing,
     )
     async def get_it(caller: Annotated[Caller, reads], name: Name) -> Response:

@@ -1,6 +1,6 @@
 """What OpenAPI tells of the routes' answers: every status, with its form and its error codes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any  # OpenAPI is JSON
 
 import msgspec
@@ -109,11 +109,21 @@ def nothing(description: str) -> Responses:
 
 def failures(*errors: type[FrontdeskError]) -> Responses:
     """Each status with the codes that it may carry."""
-    codes: dict[int | str, list[str]] = {}
+    codes: dict[int | str, set[str]] = {}
     for error in errors:
-        codes.setdefault(error.status, []).append(error.error_code)
-    content = {"application/json": {"schema": {"$ref": _PLACE.format(name="Error")}}}
-    return {status: _response(", ".join(sorted(found)), content) for status, found in codes.items()}
+        codes.setdefault(error.status, set()).add(error.error_code)
+    return {status: _failure(found) for status, found in codes.items()}
+
+
+def also(responses: Responses, more: Responses) -> Responses:
+    """Both, by statuses as texts. A failure that is in both has the codes of both."""
+    found: Responses = {str(status): response for status, response in responses.items()}
+    for status, response in more.items():
+        before = found.setdefault(str(status), response)
+        codes = _codes(before), _codes(response)
+        if all(codes):
+            found[str(status)] = _failure(codes[0] | codes[1])
+    return found
 
 
 def components(forms: Sequence[type]) -> dict[str, Any]:
@@ -123,6 +133,20 @@ def components(forms: Sequence[type]) -> dict[str, Any]:
         if "properties" in schema:
             schema |= {"required": list(schema["properties"]), "additionalProperties": False}
     return schemas | {"Error": ERROR}
+
+
+def _failure(codes: Collection[str]) -> dict[str, Any]:
+    found = sorted(codes)
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in found}
+    media = {"schema": {"$ref": _PLACE.format(name="Error")}, "examples": examples}
+    return _response(", ".join(found), {"application/json": media})
+
+
+def _codes(response: dict[str, Any]) -> set[str]:
+    """None of an answer that is no failure."""
+    media = response.get("content", {}).get("application/json", {})
+    is_failure = media.get("schema", {}).get("$ref") == _PLACE.format(name="Error")
+    return set(media.get("examples", ())) if is_failure else set()
 
 
 def _response(description: str, content: dict[str, Any] | None) -> dict[str, Any]:

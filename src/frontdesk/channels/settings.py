@@ -23,7 +23,13 @@ OPERATORS = frozenset({
 # Who vouches for people could name himself as one of higher rank: only owners change it (`sign_in:write`).
 OWNERS = ("sign_in", "issuers")
 
-_EXAMPLE = {"greeting": "Hello! How can we help?", "languages": ["en", "es"]}
+_EXAMPLE = {
+    "slug": "acme",
+    "name": "Acme",
+    "greeting": "Hello! How can we help?",
+    "languages": ["en", "es"],
+    "emergency": {"texts": {"en": "If somebody is in danger, call 112 now."}},
+}
 
 
 def build_router(defining: Defining, access: Access) -> APIRouter:

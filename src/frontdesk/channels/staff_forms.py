@@ -155,7 +155,10 @@ class SignInOut(msgspec.Struct, frozen=True):
 
 
 class SignInsOut(msgspec.Struct, frozen=True):
+    """The newest first; `next_cursor` is null on the last page."""
+
     items: list[SignInOut]
+    next_cursor: str | None
 
 
 class LinkOut(msgspec.Struct, frozen=True):

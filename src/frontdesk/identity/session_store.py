@@ -98,18 +98,21 @@ async def renew(scope: TenantScope, session_id: UUID, token_hash: bytes, device:
     await scope.execute(query, scope.tenant_id, session_id, token_hash, now, device.name, device.address)
 
 
-async def sessions_of(scope: TenantScope, staff_id: UUID, now: datetime, limit: int = 100) -> list[StaffSession]:
-    """The last seen first."""
+async def sessions_of(
+    scope: TenantScope, staff_id: UUID, now: datetime, before: UUID | None, limit: int
+) -> list[StaffSession]:
+    """The newest first, from the one made before `before`."""
     query = f"""
         SELECT {_COLUMNS}
           FROM staff_sessions
          WHERE tenant_id = $1
            AND staff_id = $2
            AND expires_at > $3
-         ORDER BY last_seen DESC
-         LIMIT $4
+           AND ($4::uuid IS NULL OR id < $4)
+         ORDER BY id DESC
+         LIMIT $5
     """
-    return [_session(row) for row in await scope.fetch(query, scope.tenant_id, staff_id, now, limit)]
+    return [_session(row) for row in await scope.fetch(query, scope.tenant_id, staff_id, now, before, limit)]
 
 
 async def end_session(scope: TenantScope, staff_id: UUID, session_id: UUID) -> bool:

@@ -104,9 +104,12 @@ class Sessions:
             log.warning("session.reused", tenant_id=str(known.tenant_id), session_id=str(found.session_id))
         raise TokenInvalid("The refresh token is not valid.")
 
-    async def of(self, tenant_id: UUID, staff_id: UUID) -> list[StaffSession]:
+    async def of(
+        self, tenant_id: UUID, staff_id: UUID, before: UUID | None = None, limit: int = 100
+    ) -> list[StaffSession]:
+        """The newest first, from the one made before `before`."""
         async with self._db.scope(tenant_id) as scope:
-            return await session_store.sessions_of(scope, staff_id, self._clock.now())
+            return await session_store.sessions_of(scope, staff_id, self._clock.now(), before, limit)
 
     async def end(self, tenant_id: UUID, staff_id: UUID, session_id: UUID, actor: Actor) -> None:
         """One that has ended, or is somebody else's, ends nothing."""

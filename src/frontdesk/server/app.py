@@ -14,14 +14,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from frontdesk.channels import contacts, documents, prompts, tenants, usage
-from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Named, Needed
+from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Machine, Named, Needed, Public
 from frontdesk.channels.addresses import Clients, Network
 from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
 from frontdesk.channels.audit import AuditActorOut, AuditEntryOut, AuditPage
 from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
 from frontdesk.channels.jwks import JwksOut
-from frontdesk.channels.openapi import answers, components, failures
+from frontdesk.channels.openapi import also, answers, components, failures
 from frontdesk.channels.outgoing import (
     AcceptedOut,
     ConversationOut,
@@ -63,11 +63,12 @@ from frontdesk.core.errors import (
     UnknownHost,
 )
 from frontdesk.core.json import dumps
-from frontdesk.identity.permissions import Permission
+from frontdesk.identity.permissions import ANONYMOUS, Permission
 from frontdesk.knowledge.models import Excerpt
 from frontdesk.server import docs
 from frontdesk.server.cross_origin import CrossOrigin, OriginsOf
 from frontdesk.server.errors import ErrorRenderer
+from frontdesk.server.examples import FAILURES, show_examples
 from frontdesk.server.health import Alive, Component, Health, NotReady, Ready
 from frontdesk.server.middleware import Refused, Surroundings
 from frontdesk.telemetry.metrics import Metrics
@@ -82,6 +83,18 @@ ANYWHERE = failures(UnknownHost, AddressRefused, FrontdeskError, Unavailable, Da
 CHECKED, CHANGING = failures(Invalid), failures(CrossSite)
 NEEDED = failures(Unauthenticated, TokenInvalid, TokenExpired, TenantSuspended, Forbidden)
 
+TAGS = {
+    "chat": "Messages, answers and sessions of a tenant.",
+    "chat, default tenant": "The same by short paths, for the tenant of FRONTDESK_EXAMPLE.",
+    "feedback": "Verdicts on who answered.",
+    "page": "What the visitors' page shows.",
+    "widgets": "Tokens of visitors.",
+    "sign-in": "Signing in and out, and one's own account.",
+    "staff": "Who may sign in, and as what.",
+    "admin": "A tenant's definitions, settings, documents, keys, contacts, usage and audit log; and tenants.",
+    "identity": "The keys that our tokens are verified with.",
+    "health": "For monitors.",
+}
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
@@ -217,29 +230,41 @@ def _openapi(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """FastAPI's schema with the one error format in place of its own."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema["components"] = {"schemas": components(FORMS), "securitySchemes": SECURITY}
-        needed = {
-            (route.path_format, method.lower())
+        schema["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+        schema["components"] = {"schemas": components(FORMS), "securitySchemes": SECURITY, "examples": FAILURES}
+        needs = {
+            (route.path_format, method.lower()): declared(route)
             for route in routes
-            if isinstance(route, APIRoute) and isinstance(declared(route), Needed)
+            if isinstance(route, APIRoute)
             for method in route.methods or ()
         }
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                is_needed = (path, method) in needed
-                if is_needed:
-                    operation["security"] = [{"bearer": []}, {"key": []}, {}]
+                need = needs[path, method]
+                operation["security"] = _security(need)
+                operation["summary"] = operation["description"].partition(".")[0].partition("\n")[0]
                 responses = operation["responses"]
-                is_checked = responses.pop("422", None) is not None  # FastAPI's own: not our format
-                for status, response in (
-                    ANYWHERE
-                    | (CHECKED if is_checked else {})
-                    | (NEEDED if is_needed else {})
-                    | (CHANGING if method not in ("get", "head") else {})
-                ).items():
-                    responses.setdefault(str(status), response)
+                if "422" in responses:
+                    if "HTTPValidationError" in str(responses["422"]):  # FastAPI's own: not our format
+                        del responses["422"]
+                    responses = also(responses, CHECKED)
+                responses = also(responses, ANYWHERE)
+                if isinstance(need, Needed):
+                    responses = also(responses, NEEDED)
+                if method not in ("get", "head"):
+                    responses = also(responses, CHANGING)
+                operation["responses"] = responses
+                show_examples(f"{method.upper()} {path}", operation)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _security(need: Needed | Public | None) -> list[dict[str, list[str]]]:
+    """An empty one among them: also without a credential, where the tenant or the machine lets anybody."""
+    if not isinstance(need, Needed):
+        return []
+    credentials: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+    return [*credentials, {}] if need.permission in ANONYMOUS or isinstance(need, Machine) else credentials
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -43,7 +43,7 @@ function Password() {
 function SignIns() {
   const [items, setItems] = useState(/** @type {SignInShown[] | null} */ (null));
   const [problem, setProblem] = useState("");
-  const load = () => asked("GET", "/api/auth/sessions").then((page) => setItems(page.items), (error) => setProblem(sentence(error)));
+  const load = () => asked("GET", "/api/auth/sessions?limit=200").then((page) => setItems(page.items), (error) => setProblem(sentence(error)));
   const end = async (/** @type {string} */ path) => {
     setProblem("");
     try {
