@@ -67,6 +67,14 @@ async def test_the_same_key_after_a_restart_gives_the_same_message_and_answer(de
     assert [len(keys) for keys in desk.calls().values()] == [1]
 
 
+async def test_a_key_whose_message_was_stripped_of_its_personal_data_is_still_a_repetition(desk_room: Room) -> None:
+    first = await desk_room.accept("I am Ann Miller", new_id(), key="one")
+    await desk_room.answer(first)
+    await desk_room.owner.execute("UPDATE messages SET request_hash = NULL")  # as `Redactions` does
+    again = await desk_room.accept("I am Ann Miller", first.conversation_id, key="one")
+    assert (again.message_id, again.turn_id) == (first.message_id, first.turn_id)
+
+
 async def test_a_turn_whose_worker_died_is_taken_over(desk_room: Room, desk: Desk) -> None:
     accepted = await desk_room.left_by_a_dead_worker("note one", uuid4())
     assert (await desk_room.answer(accepted)).text == "All done, thank you."

@@ -1,5 +1,6 @@
 """What a tenant wants hidden where it is kept: in storage after the session, in the log of events, in logs."""
 
+import hashlib
 import math
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,9 +48,11 @@ async def expired(owner: Any, tenant: UUID) -> UUID:
         SEALED.text(tenant, b"Asked for mail to ann@example.com."),
     )  # fmt: skip
     await owner.execute(
-        "INSERT INTO messages (tenant_id, conversation_id, seq, id, role, body, turn_id) "
-        "VALUES ($1, $2, 1, $3, 'user', $4, $5)",
-        tenant, conversation, new_id(), SEALED.body(tenant, SAID, {}), turn,
+        "INSERT INTO messages "
+        "(tenant_id, conversation_id, seq, id, role, body, turn_id, idempotency_key, request_hash) "
+        "VALUES ($1, $2, 1, $3, 'user', $4, $5, $6, $7)",
+        tenant, conversation, new_id(), SEALED.body(tenant, SAID, {}), turn, f"key-{turn}",
+        hashlib.sha256(SAID.encode()).digest(),
     )  # fmt: skip
     await owner.execute(
         "INSERT INTO turns (tenant_id, id, conversation_id, state, seqs, epoch, correlation_id, decision) "
@@ -122,6 +125,8 @@ async def test_after_the_session_nothing_personal_that_is_found_stays(
     assert kept["input"] == {"to": "[EMAIL_1]", "seats": 2}
     assert kept["payload"] == ""
     assert "Ann Miller" not in str(kept)
+    # Whoever has the hash of what was said could try values until one fits.
+    assert await owner.fetchval("SELECT count(*) FROM messages WHERE request_hash IS NOT NULL") == 0
 
 
 async def test_the_policy_that_is_in_force_decides_and_not_one_that_is_kept(

@@ -85,6 +85,15 @@ class Redactions:
         if row["state"] == "expired":  # else it was cleared meanwhile: that must not be undone
             for each in derived:
                 await scope.execute(_change(each), scope.tenant_id, each.value, *each.key)
+            # Of what was said: whoever has it could try values until one fits.
+            query = """
+                UPDATE messages
+                   SET request_hash = NULL
+                 WHERE tenant_id = $1
+                   AND conversation_id = $2
+                   AND request_hash IS NOT NULL
+            """
+            await scope.execute(query, scope.tenant_id, conversation)
         # What the log tells of its messages is no longer needed: everybody has had the session's life to read it.
         query = """
             UPDATE outbox

@@ -37,7 +37,8 @@ BEGIN
         done := pg_advisory_xact_lock(hashtextextended(in_tenant::text || in_key, 1))::text;
         SELECT * INTO kept FROM messages AS m WHERE m.tenant_id = in_tenant AND m.idempotency_key = in_key;
         IF FOUND THEN
-            outcome := CASE WHEN kept.request_hash = in_hash THEN 'repeated' ELSE 'conflict' END;
+            -- One whose personal data was replaced has no hash any more: that it was the same is believed.
+            outcome := CASE WHEN kept.request_hash <> in_hash THEN 'conflict' ELSE 'repeated' END;
             conversation := kept.conversation_id;
             message := kept.id;
             seq := kept.seq;

@@ -26,7 +26,7 @@ class SealedTable(msgspec.Struct, frozen=True):
     tenant: str | None = "tenant_id"
 
 
-# Complete: a test reads the database's catalogue.
+# Complete: a test reads the database's catalogue. What stays in clear, and why: docs/decisions/0019.
 SEALED = (
     SealedTable("messages", ("body",)),
     SealedTable("conversations", ("pending", "context", "summary")),

@@ -7,7 +7,7 @@ from pathlib import Path
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Raised with every release whose functions changed: a program never installs its own over those of a newer one.
-FUNCTIONS_VERSION = 6
+FUNCTIONS_VERSION = 7
 
 # plpgsql kept beside the store that calls it; installed by every migration, in this order.
 FUNCTIONS = tuple(
