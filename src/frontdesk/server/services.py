@@ -258,71 +258,80 @@ async def _grounds(settings: Settings, say: Say, *, alone: bool) -> AsyncIterato
         yield _Grounds(database, replica, open_database.embedded, cipher, http, outbound, embedder, guard, languages)
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What all parts of this process have in common."""
+
+    worker_id: UUID
+    clock: SystemClock
+    registry: CollectorRegistry
+    metrics: Metrics
+    sharing: Shared
+    secrets: TenantSecrets
+    sealed: Sealed
+    events: PostgresLog
+    detector: Detector
+    definitions: DefinitionsCache
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What answers are made by."""
+
+    providers: Providers
+    spending: Spending
+    gateway: Gateway
+    knowledge: Knowledge
+    templates: Templates
+    toolbox: Toolbox
+    prompts: Prompts
+    runner: Runner
+    supervisor: Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """What takes messages and runs their turns."""
+
+    store: ConversationStore
+    live: Live
+    reads: Reads
+    elsewhere: Elsewhere | None
+    wakeups: Wakeups
+    worker: Worker
+    conversations: Conversations
+
+
 def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> Services:
     """Every part made, in the order in which they need one another."""
-    database, embedded, cipher, embedder = grounds.database, grounds.embedded, grounds.cipher, grounds.embedder
-    clock = SystemClock()
-    worker_id = new_id()
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    people_metrics = IdentityMetrics(registry)
-
-    sharing = shared(settings, cipher, clock, registry)
-    providers = build_providers(settings, grounds.http, embedder, clock)
-    secrets = TenantSecrets(database, cipher)
-    own = TenantProviders(settings, grounds.http, secrets.named)
-    events = PostgresLog(database, cipher)
-    spending = Spending(database, clock, events.append)
-    detector = Detector(Tagger.load())
-    screen = Screen(detector, {LOCAL, *settings.trusted_providers})
-    gateway = _gateway(settings, providers, own, screen, clock, registry, sharing, spending)
-    knowledge = Knowledge(database, embedder)
-    templates = Templates()
-    toolbox = _toolbox(database, secrets, knowledge, folders, templates, grounds.outbound, clock, registry)
-    prompts = Prompts(metrics)
-    definitions = DefinitionsCache(database, metrics, Limits(**settings.limits.model_dump()))
-    runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
-    supervisor = Supervisor(database, embedder, gateway, grounds.guard, grounds.languages, clock, metrics)
-
-    sealed = Sealed(cipher)
-    store = ConversationStore(database, sealed)
-    live = Live()
-    reads = Reads(database, grounds.replica, lambda source: metrics.reads.labels(source).inc())
-    elsewhere = Elsewhere(sharing.fanout, live, worker_id) if sharing.redis is not None else None
-    wakeups = Wakeups(database, notify=embedded is None)
-    answering = Answering(database, store, definitions, supervisor, runner, clock)
-    turns = settings.turns
-    worker = Worker(
-        database, store, sealed, definitions, answering, live, wakeups, metrics, clock,
-        worker_id=worker_id, lease_s=turns.lease_s, deadline_s=turns.deadline_s, attempts=turns.attempts,
-        concurrent=turns.concurrent,
-    )  # fmt: skip
-    conversations = Conversations(
-        database, store, live, metrics,
-        worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
-        patience_s=turns.deadline_s + turns.lease_s, detector=detector, reads=reads, elsewhere=elsewhere,
-    )  # fmt: skip
+    process = _process(settings, grounds)
+    answers = _answers(settings, folders, grounds, process)
+    turns = _turns(settings, grounds, process, answers)
+    database, embedded, clock, definitions = grounds.database, grounds.embedded, process.clock, process.definitions
+    store, wakeups, worker, sharing = turns.store, turns.wakeups, turns.worker, process.sharing
+    people_metrics = IdentityMetrics(process.registry)
+    signing_keys = SigningKeys(database, grounds.cipher, clock)
     alone = MemoryPlaces(worker.turns_of)
-    places = RedisPlaces(sharing.redis, alone, worker_id, sharing.metrics, clock) if sharing.redis is not None else None
-    signing_keys = SigningKeys(database, cipher, clock)
+    redis = sharing.redis
+    places = RedisPlaces(redis, alone, process.worker_id, sharing.metrics, clock) if redis is not None else None
     retention = settings.retention
     purging = Purging(embedded, settings.data)
-    forget = (definitions.forget, supervisor.forget, gateway.forget, spending.forget, prompts.forget, toolbox.forget)
+    consuming = (database, process.events, wakeups.anywhere, process.worker_id, process.metrics)
     return Services(
         settings=settings,
-        worker_id=worker_id,
+        worker_id=process.worker_id,
         database=database,
         embedded=embedded,
-        cipher=cipher,
-        metrics=metrics,
-        embedder=embedder,
-        knowledge=knowledge,
-        toolbox=toolbox,
-        prompts=prompts,
-        templates=templates,
+        cipher=grounds.cipher,
+        metrics=process.metrics,
+        embedder=grounds.embedder,
+        knowledge=answers.knowledge,
+        toolbox=answers.toolbox,
+        prompts=answers.prompts,
+        templates=answers.templates,
         folders=folders,
-        providers=providers,
-        gateway=gateway,
+        providers=answers.providers,
+        gateway=answers.gateway,
         definitions=definitions,
         directory=TenantDirectory(database, definitions, clock, settings.example),
         api_keys=ApiKeys(database, clock),
@@ -331,40 +340,97 @@ def _joined(settings: Settings, folders: dict[str, Path], grounds: _Grounds) -> 
         outbound=grounds.outbound,
         signing_keys=signing_keys,
         tokens=Tokens(signing_keys, clock, partial(_signed_in, database, clock)),
-        supervisor=supervisor,
+        supervisor=answers.supervisor,
         store=store,
-        live=live,
-        events=events,
+        live=turns.live,
+        events=process.events,
         wakeups=wakeups,
         worker=worker,
-        conversations=conversations,
-        feedback=Feedback(database, definitions, events, wakeups, metrics, clock),
-        decisions=Decisions(database, sealed),
+        conversations=turns.conversations,
+        feedback=Feedback(database, definitions, process.events, wakeups, process.metrics, clock),
+        decisions=Decisions(database, process.sealed),
         housekeeping=Housekeeping(
             store,
-            events,
+            process.events,
             wakeups,
-            Retention(database, sealed, events_days=retention.events_days),
+            Retention(database, process.sealed, events_days=retention.events_days),
             every_s=retention.every_s,
             events_days=retention.events_days,
         ),
         denials=Tally(database),
         # An hour, and room for the keys of many tenants: they are no strangers'.
         key_uses=Tally(database, window_s=3600.0, most=10_000, most_per_tenant=100),
-        summaries=ConsumerLoop(
-            Summaries(database, store, sealed, definitions), database, events, wakeups.anywhere, worker_id, metrics
-        ),
-        redactions=ConsumerLoop(
-            Redactions(database, sealed, detector), database, events, wakeups.anywhere, worker_id, metrics
-        ),
-        leaving=Leaving(database, forget, sharing.forget, purging.mark),
+        summaries=ConsumerLoop(Summaries(database, store, process.sealed, definitions), *consuming),
+        redactions=ConsumerLoop(Redactions(database, process.sealed, process.detector), *consuming),
+        leaving=Leaving(database, _forgetting(process, answers), sharing.forget, purging.mark),
         purging=purging,
         shared=sharing,
-        reads=reads,
-        elsewhere=elsewhere,
+        reads=turns.reads,
+        elsewhere=turns.elsewhere,
         places=places,
-        quotas=Quotas(sharing.limits, places or alone, registry),
+        quotas=Quotas(sharing.limits, places or alone, process.registry),
     )
+
+
+def _process(settings: Settings, grounds: _Grounds) -> _Process:
+    clock, registry = SystemClock(), CollectorRegistry()
+    metrics = Metrics(registry)
+    return _Process(
+        worker_id=new_id(),
+        clock=clock,
+        registry=registry,
+        metrics=metrics,
+        sharing=shared(settings, grounds.cipher, clock, registry),
+        secrets=TenantSecrets(grounds.database, grounds.cipher),
+        sealed=Sealed(grounds.cipher),
+        events=PostgresLog(grounds.database, grounds.cipher),
+        detector=Detector(Tagger.load()),
+        definitions=DefinitionsCache(grounds.database, metrics, Limits(**settings.limits.model_dump())),
+    )
+
+
+def _answers(settings: Settings, folders: dict[str, Path], grounds: _Grounds, process: _Process) -> _Answers:
+    database, embedder, clock = grounds.database, grounds.embedder, process.clock
+    providers = build_providers(settings, grounds.http, embedder, clock)
+    spending = Spending(database, clock, process.events.append)
+    gateway = _gateway(settings, grounds, process, providers, spending)
+    knowledge = Knowledge(database, embedder)
+    templates = Templates()
+    toolbox = _toolbox(folders, grounds, process, knowledge, templates)
+    prompts = Prompts(process.metrics)
+    runner = Runner(gateway, toolbox, prompts, templates, partial(PostgresRecords, database), clock)
+    supervisor = Supervisor(database, embedder, gateway, grounds.guard, grounds.languages, clock, process.metrics)
+    return _Answers(providers, spending, gateway, knowledge, templates, toolbox, prompts, runner, supervisor)
+
+
+def _turns(settings: Settings, grounds: _Grounds, process: _Process, answers: _Answers) -> _Turns:
+    database, metrics, worker_id, sharing = grounds.database, process.metrics, process.worker_id, process.sharing
+    store = ConversationStore(database, process.sealed)
+    live = Live()
+    reads = Reads(database, grounds.replica, lambda source: metrics.reads.labels(source).inc())
+    elsewhere = Elsewhere(sharing.fanout, live, worker_id) if sharing.redis is not None else None
+    wakeups = Wakeups(database, notify=grounds.embedded is None)
+    answering = Answering(database, store, process.definitions, answers.supervisor, answers.runner, process.clock)
+    turns = settings.turns
+    worker = Worker(
+        database, store, process.sealed, process.definitions, answering, live, wakeups, metrics, process.clock,
+        worker_id=worker_id, lease_s=turns.lease_s, deadline_s=turns.deadline_s, attempts=turns.attempts,
+        concurrent=turns.concurrent,
+    )  # fmt: skip
+    conversations = Conversations(
+        database, store, live, metrics,
+        worker=worker_id, lease_s=turns.lease_s, start=worker.start, wake=wakeups.wake,
+        patience_s=turns.deadline_s + turns.lease_s, detector=process.detector, reads=reads, elsewhere=elsewhere,
+    )  # fmt: skip
+    return _Turns(store, live, reads, elsewhere, wakeups, worker, conversations)
+
+
+def _forgetting(process: _Process, answers: _Answers) -> tuple[Callable[[UUID], None], ...]:
+    """What this process keeps of a tenant."""
+    return (
+        process.definitions.forget, answers.supervisor.forget, answers.gateway.forget, answers.spending.forget,
+        answers.prompts.forget, answers.toolbox.forget,
+    )  # fmt: skip
 
 
 async def _signed_in(
@@ -402,14 +468,7 @@ def _read_languages() -> tuple[Guard, Languages]:
 
 
 def _gateway(
-    settings: Settings,
-    providers: Providers,
-    own: TenantProviders,
-    screen: Screen,
-    clock: SystemClock,
-    registry: CollectorRegistry,
-    sharing: Shared,
-    spending: Spending,
+    settings: Settings, grounds: _Grounds, process: _Process, providers: Providers, spending: Spending
 ) -> Gateway:
     limits = GatewayLimits(
         deadline_s=settings.gateway.deadline_s,
@@ -418,26 +477,21 @@ def _gateway(
         breaker_open_s=settings.gateway.breaker_open_s,
     )
     prices = Prices(PRICE_NAMES, [LOCAL], prices_said(settings))
+    screen = Screen(process.detector, {LOCAL, *settings.trusted_providers})
+    own = TenantProviders(settings, grounds.http, process.secrets.named)
     return Gateway(
-        providers.by_name, clock, limits, prices, LLMMetrics(registry), sharing.limits, sharing.cache,
-        spending.refusal, screen, own,
+        providers.by_name, process.clock, limits, prices, LLMMetrics(process.registry), process.sharing.limits,
+        process.sharing.cache, spending.refusal, screen, own,
     )  # fmt: skip
 
 
 def _toolbox(
-    database: Database,
-    secrets: TenantSecrets,
-    knowledge: Knowledge,
-    folders: dict[str, Path],
-    templates: Templates,
-    outbound: Outbound,
-    clock: SystemClock,
-    registry: CollectorRegistry,
+    folders: dict[str, Path], grounds: _Grounds, process: _Process, knowledge: Knowledge, templates: Templates
 ) -> Toolbox:
-    files = PythonFiles(folders)
+    files, outbound, secret = PythonFiles(folders), grounds.outbound, process.secrets.named
     makers: dict[ToolKind, Maker] = {
-        ToolKind.HTTP: lambda definition, owner: HttpTool(definition, owner.http_allow, outbound, secrets.named),
+        ToolKind.HTTP: lambda definition, owner: HttpTool(definition, owner.http_allow, outbound, secret),
         ToolKind.PYTHON: lambda definition, owner: PythonTool(definition, owner.slug, files),
         ToolKind.KNOWLEDGE: lambda definition, owner: KnowledgeTool(definition, owner.min_score, knowledge.search),
     }
-    return Toolbox(makers, templates, clock, ToolMetrics(registry))
+    return Toolbox(makers, templates, process.clock, ToolMetrics(process.registry))
