@@ -13,6 +13,7 @@ from frontdesk.tools.templates import Templates
 from frontdesk.tools.types import JSONObject
 
 _CACHED = 8_000_000  # characters
+_COMPILED = 100  # a template is used once a version of its tenant, and its text is kept
 # Lines that are compared one by one, on the loop: the work may grow with their third power, to 30 ms for so many.
 _MOST_COMPARED = 2_000
 
@@ -22,7 +23,7 @@ class Prompts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._hits, misses = metrics.cache.labels("prompts", "hit"), metrics.cache.labels("prompts", "miss")
-        self._templates = Templates(lambda is_hit: (self._hits if is_hit else misses).inc())
+        self._templates = Templates(lambda is_hit: (self._hits if is_hit else misses).inc(), most=_COMPILED)
         self._rendered: LRUCache[tuple[UUID, int, str, str], str] = LRUCache(_CACHED, len)
 
     def instructions(self, definitions: Definitions, agent: Agent) -> str:

@@ -22,6 +22,7 @@ SCOPE_SLOPE = 9.0
 DOUBT = 0.02  # of any label: even what is perfectly clear to the classifier is sometimes meant otherwise
 AT_LEAST = 0.02  # of `independent`: what is less likely is left out
 MOST_BYTES = 64 * 2**20  # unpacked
+_BLOCK = 256  # rows
 
 Probabilities = NDArray[np.floating]
 
@@ -77,7 +78,9 @@ class Classifier:
         if len(body.example_labels) != places or not all(-1 <= label < size for label in body.example_labels):
             raise ClassifierDamaged("The stored classifier is damaged: its examples and labels do not match.")
         rows = places + size
-        self._vectors = lengthened(_array(body.vectors, np.int8, rows * DIMENSIONS).reshape(rows, DIMENSIONS))
+        # As narrow as stored: of a tenant with some dozen examples they are most of what it takes in memory.
+        self._vectors = _array(body.vectors, np.int8, rows * DIMENSIONS).reshape(rows, DIMENSIONS)
+        self._lengths = np.concatenate([_lengths(block) for block in _blocks(self._vectors)])
         self._weights = _array(body.weights, np.float16, rows * size).reshape(rows, size).astype(np.float32)
         hashes = _array(body.hashes, np.uint32)
         self._spelling = Spelling(hashes, _array(body.idf, np.float16, len(hashes)).astype(np.float32))
@@ -85,7 +88,7 @@ class Classifier:
         self._spelt = _array(body.spelt, np.float16, len(hashes) * size).reshape(len(hashes), size)
         # Whom an example of no label resembles is no nearer to what the labels are for.
         self._labelled = np.flatnonzero(np.array(body.example_labels, np.int64) >= 0)
-        self.size = self._vectors.nbytes + self._weights.nbytes + self._spelt.nbytes + 8 * len(hashes)  # bytes, about
+        self.size = self._vectors.nbytes + 4 * rows + self._weights.nbytes + self._spelt.nbytes + 8 * len(hashes)  # bytes, about
 
     @classmethod
     def load(cls, body: bytes) -> "Classifier":
@@ -109,12 +112,18 @@ class Classifier:
         """
         if not self._examples:
             return [Scored({}, 0.0, ()) for _ in texts]
-        cosines = vectors @ self._vectors.T
+        cosines = self._cosines(vectors)
         scores = likeness(cosines, self._sharpness) @ self._weights
         for row, text in enumerate(grams_of(texts)):
             scores[row] += self._by_spelling(text)
         shown = len(self._examples)
         return [self._scored(scores[row], cosines[row, :shown]) for row in range(len(texts))]
+
+    def _cosines(self, vectors: Vectors) -> Floats:
+        """To each example and label, shape (texts, examples and labels)."""
+        compared = [vectors @ block.astype(np.float32).T for block in _blocks(self._vectors)]
+        cosines: Floats = np.concatenate(compared, axis=1) / self._lengths
+        return cosines
 
     def _by_spelling(self, text: Grams) -> Floats:
         places, shares = self._spelling.vector(text)
@@ -153,9 +162,7 @@ def doubted(shares: Probabilities) -> Probabilities:
 
 def lengthened(rounded: NDArray[np.int8]) -> Vectors:
     """Of length one again."""
-    vectors = rounded.astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return vectors
+    return rounded.astype(np.float32) / _lengths(rounded)[:, None]
 
 
 def likeness(cosines: Floats, sharpness: float) -> Floats:
@@ -176,6 +183,16 @@ def sigmoid(values: NDArray[np.floating]) -> NDArray[np.float64]:
     clipped = np.clip(values, -40, 40)
     result: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(clipped, np.float64)))
     return result
+
+
+def _blocks(rows: NDArray[np.int8]) -> list[NDArray[np.int8]]:
+    """Of so few rows that they stay in the processor's cache while they are widened."""
+    return [rows[start : start + _BLOCK] for start in range(0, max(len(rows), 1), _BLOCK)]
+
+
+def _lengths(rows: NDArray[np.int8]) -> Floats:
+    lengths: Floats = np.maximum(np.linalg.norm(rows.astype(np.float32), axis=1), 1e-9)
+    return lengths
 
 
 def _largest(values: NDArray[np.floating], count: int) -> list[int]:

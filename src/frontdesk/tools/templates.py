@@ -16,7 +16,6 @@ from frontdesk.core.errors import DefinitionError
 from frontdesk.tools.template_bounds import FILTERS, OPERATORS, STEPS, bounded, operated, weighed
 
 MAX_CHARACTERS = 100_000
-_CACHED_TEMPLATES = 2_000
 
 
 class TemplateFailed(ValueError):
@@ -32,10 +31,10 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class Templates:
-    """Compiled templates, at most 2,000, by their key: the key must change when the text does."""
+    """Compiled templates by their key, which must change when the text does."""
 
-    def __init__(self, counted: Callable[[bool], None] = lambda hit: None) -> None:
-        """`counted` is told of each look-up whether it was a hit."""
+    def __init__(self, counted: Callable[[bool], None] = lambda hit: None, *, most: int = 2_000) -> None:
+        """`counted` is told of each look-up whether it was a hit. `most` are kept, of some KiB each."""
         self._environment = _Environment(
             undefined=jinja2.StrictUndefined,
             autoescape=False,  # the channel escapes: what comes out here is text, not HTML
@@ -45,7 +44,7 @@ class Templates:
         known = self._environment.filters
         self._environment.filters = {name: known[name] for name in FILTERS} | {"weighed": weighed}
         self._environment.globals.clear()
-        self._compiled: LRUCache[object, jinja2.Template] = LRUCache(_CACHED_TEMPLATES)
+        self._compiled: LRUCache[object, jinja2.Template] = LRUCache(most)
         self._counted = counted
 
     def check(self, source: str, name: str) -> None:
