@@ -83,9 +83,8 @@ async def copy_conversation(owner: Any, conversation_id: UUID, copies: int) -> N
 
 async def copy_tenant(owner: Any, source: UUID, tenant: UUID, slug: str) -> None:
     """Its settings and all that files define; nothing that is sealed."""
-    query = "SELECT column_name FROM information_schema.columns WHERE table_name = $1 ORDER BY 1 LIMIT 100"
     for name in ("tenants", "agents", "tools", "agent_tools", "prompts", "aliases", "classifiers", "applied"):
-        columns = [row["column_name"] for row in await owner.fetch(query, name)]
+        columns = await _columns(owner, name)
         key = "id" if name == "tenants" else "tenant_id"
         values = ["$2::uuid" if each == key else f"'{slug}'" if each == "slug" else each for each in columns]
         await owner.execute(
@@ -147,11 +146,10 @@ async def _insert(
     owner: Any, table: str, where: str, changes: Mapping[str, str], back: str, conversation_id: UUID, *span: int
 ) -> None:
     """`back`: the interval by which each moment lies further in the past."""
-    query = "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = $1 ORDER BY 1 LIMIT 100"
     values = {
-        row["column_name"]: f"{row['column_name']} - {back}" if "timestamp" in row["data_type"] else row["column_name"]
-        for row in await owner.fetch(query, table)
-        if row["column_name"] not in _NOT_COPIED
+        name: f"{name} - {back}" if "timestamp" in kind else name
+        for name, kind in (await _columns(owner, table)).items()
+        if name not in _NOT_COPIED
     } | dict(changes)
     await owner.execute(
         f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())}"
@@ -159,3 +157,17 @@ async def _insert(
         conversation_id,
         *span,
     )
+
+
+async def _columns(owner: Any, table: str) -> dict[str, str]:
+    """Name -> type. By the catalogue itself: the standard's views of it take as long as a thousand rows."""
+    query = """
+        SELECT attname, format_type(atttypid, NULL) AS type
+          FROM pg_attribute
+         WHERE attrelid = $1::text::regclass
+           AND attnum > 0
+           AND NOT attisdropped
+         ORDER BY attname
+         LIMIT 100
+    """
+    return {row["attname"]: row["type"] for row in await owner.fetch(query, table)}

@@ -16,7 +16,7 @@ class TenantSecrets:
     def __init__(self, db: Database, cipher: Cipher) -> None:
         self._db = db
         self._cipher = cipher
-        self._fresh: TTLCache[UUID, dict[str, bytes]] = TTLCache(500, FRESH_S)
+        self._fresh: TTLCache[UUID, dict[str, bytes]] = TTLCache(10_000, FRESH_S)
 
     async def named(self, tenant_id: UUID, name: str) -> str | None:
         """None when there is none of that name. Raises DecryptFailed when its key is gone."""

@@ -12,7 +12,7 @@ import aiohttp
 
 from frontdesk.tools.addresses import AddressPolicy, GuardedResolver, Lookup
 
-_SESSIONS = 500
+_SESSIONS = 1000
 _CONNECTIONS_PER_TENANT = 32
 
 
