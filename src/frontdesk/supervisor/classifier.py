@@ -88,7 +88,8 @@ class Classifier:
         self._spelt = _array(body.spelt, np.float16, len(hashes) * size).reshape(len(hashes), size)
         # Whom an example of no label resembles is no nearer to what the labels are for.
         self._labelled = np.flatnonzero(np.array(body.example_labels, np.int64) >= 0)
-        self.size = self._vectors.nbytes + 4 * rows + self._weights.nbytes + self._spelt.nbytes + 8 * len(hashes)  # bytes, about
+        arrays = (self._vectors, self._lengths, self._weights, self._spelt, hashes, self._spelling.idf)
+        self.size = sum(array.nbytes for array in arrays)  # about
 
     @classmethod
     def load(cls, body: bytes) -> "Classifier":
