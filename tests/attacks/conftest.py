@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 
+from frontdesk.apply.change import change
+from frontdesk.apply.written import Values
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.settings import load_settings
+from frontdesk.server.applying import apply_services
 from frontdesk.server.directory import TenantDirectory
 from frontdesk.server.serve import load_tenants, people_of, web_application
 from frontdesk.server.services import Services, built
 from frontdesk.tenants import life
 from tests.attacks.kinds import Cast
 from tests.attacks.table import Operation, operations
-from tests.attacks.world import TEST, Grounds, World, told
+from tests.attacks.world import AUDIENCE, TEST, Grounds, World, vouch
 from tests.conftest import of_database
+from tests.identity.issuer_server import issuer_server
 from tests.prepared import prepare
 
 VICTIM = "clinic"  # the default tenant: the short routes are its
@@ -100,21 +105,34 @@ async def stage(postgres: str, migrated_template: str) -> AsyncIterator[Stage]:
             await load_tenants(services, lambda _line: None)
             owner = await asyncpg.connect(url)
             try:
-                yield await _set(services, owner)
+                async with AsyncExitStack() as issuers:
+                    yield await _set(services, owner, issuers)
             finally:
                 await owner.close()
 
 
-async def _set(services: Services, owner: asyncpg.Connection) -> Stage:
+async def settle(services: Services, world: World, settings: dict[str, Any]) -> None:
+    """What its files could say too: some of it is the operator's to say."""
+
+    def edit(values: Values) -> None:
+        values["tenant.yaml"] = values["tenant.yaml"] | settings
+
+    await change(world.id, edit, TEST, apply_services(services), services.folders.get(world.slug))
+
+
+async def _set(services: Services, owner: asyncpg.Connection, issuers: AsyncExitStack) -> Stage:
     app, routes, openapi = application(services, is_open=False)
     table = operations(routes, openapi)
     grounds = Grounds(services, app, owner)
     worlds = {slug: await grounds.world(slug, table, canary=canary) for slug, canary in CANARIES.items()}
     victim, suspended = worlds[VICTIM], worlds["initech"]
-    async with grounds.client() as client:
-        client.headers.update(victim.credential())
-        settings = {"anonymous_chat": False}  # nobody without a credential, so that each route has to be asked
-        await told(client.patch("/api/admin/settings", json=settings, headers={"if-match": "*"}))
+    # Nobody without a credential, so that each route has to be asked.
+    await settle(services, victim, {"anonymous_chat": False})
+    for world in (victim, worlds["globex"], worlds["hooli"]):
+        issuer = await issuers.enter_async_context(issuer_server())
+        named = [{"issuer": issuer.url, "audience": AUDIENCE, "jwks_url": f"{issuer.url}/keys"}]
+        await settle(services, world, {"issuers": named, "http_allow": ["127.0.0.1"]})
+        vouch(world, issuer)
     await life.suspend(services.database, suspended.id, TEST)
     # Doors that know of it: a directory remembers a tenant for a moment.
     directory = TenantDirectory(services.database, services.definitions, SystemClock(), VICTIM)

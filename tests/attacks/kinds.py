@@ -13,6 +13,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from frontdesk.channels.access import Default, Machine, Named, Own
+from frontdesk.channels.cookies import ACCESS, SAFE_METHODS
 from frontdesk.identity.permissions import ROLES, SCOPES, Permission, Role
 from tests.attacks.table import Operation, Request, valid
 from tests.attacks.world import ELSEWHERE, World, unpadded
@@ -85,9 +86,9 @@ def oversized_credential(cast: Cast, operation: Operation) -> Iterator[Attempt]:
         yield refused(operation, request.saying({"authorization": header}), 401, *UNKNOWN, note=header[:12])
 
 
-def parts_of(world: World) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """(header, claims, signature) of its owner's token, for forgers."""
-    header, claims, signature = world.keys["role owner"].split(".")
+def parts_of(world: World, name: str = "role owner") -> tuple[dict[str, Any], dict[str, Any], str]:
+    """(header, claims, signature) of one of its tokens, for forgers."""
+    header, claims, signature = world.keys[name].split(".")
     return json.loads(unpadded(header)), json.loads(unpadded(claims)), signature
 
 
@@ -340,6 +341,140 @@ def developer_from_elsewhere(cast: Cast, operation: Operation) -> Iterator[Attem
     yield refused(operation, request.saying(through), 401, "UNAUTHENTICATED", is_open=True, address=HERE, note="proxy")
 
 
+def by_cookie(token: str, name: str = ACCESS, **headers: str) -> dict[str, str]:
+    """As a browser brings it from the server's own page."""
+    return {"cookie": f"{name}={token}", "sec-fetch-site": "same-origin"} | headers
+
+
+def bad_cookie(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Of a sign-in that has ended, out of date, changed, no token at all: nobody's."""
+    if operation.needed is None:
+        return
+    request = cast.asked(operation, cast.victim)
+    header, claims, _ = parts_of(cast.victim)
+    right, key = cast.victim.keys["role owner"], cast.victim.keys["all"]
+    for note, token in {
+        "ended": cast.victim.keys["signed out"], "expired": cast.victim.keys["expired token"], "cut": right[:-8],
+        "changed": f"{right[:-8]}AAAAAAAA", "unsigned": f"{encoded(header | {'alg': 'none'})}.{encoded(claims)}.",
+        "empty": "", "API key": key, "issuer's": cast.victim.keys["issuer's user"],
+    }.items():  # fmt: skip
+        yield refused(operation, request.saying(by_cookie(token)), 401, "UNAUTHENTICATED", note=note)
+
+
+def other_tenants_cookie(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if isinstance(operation.needed, Named | Default):
+        cookie = by_cookie(cast.attacker.keys["role owner"])
+        request = cast.asked(operation, cast.victim).saying(cookie)
+        yield refused(operation, request, 404, "TENANT_NOT_FOUND")
+
+
+def cookie_from_another_site(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """The victim's own browser, which another's page makes ask for something (cross-site request forgery)."""
+    if operation.needed is None or operation.method in SAFE_METHODS:
+        return
+    asked = cast.asked(operation, cast.victim)
+    cookie = {"cookie": f"{ACCESS}={cast.victim.keys['role owner']}"}
+    for note, headers in {
+        "another site": {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
+        "a sister domain": {"sec-fetch-site": "same-site", "origin": "http://sister.localhost"},
+        "another port": {"sec-fetch-site": "same-site", "origin": "http://localhost:8001"},
+        "nobody": {},
+        "an old browser": {"origin": "https://evil.example"},
+        "a sandbox": {"origin": "null"},
+        "a form": {"sec-fetch-site": "cross-site", "origin": "null", "content-type": "text/plain"},
+    }.items():
+        codes = frozenset({"UNAUTHENTICATED", "CROSS_SITE"})
+        yield Attempt(operation, asked.saying(cookie | headers), frozenset({401, 403}), codes, note=note)
+
+
+def cookie_of_another_host(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """By TLS a cookie counts under the name alone that no sister domain can set; without it, under the other."""
+    if operation.needed is None:
+        return
+    request = cast.asked(operation, cast.victim)
+    token = cast.victim.keys["role owner"]
+    plain = replace(request.saying(by_cookie(token)), path=f"https://localhost{request.path}")
+    yield refused(operation, plain, 401, "UNAUTHENTICATED", note="by TLS")
+    yield refused(operation, request.saying(by_cookie(token, f"__Host-{ACCESS}")), 401, "UNAUTHENTICATED", note="clear")
+
+
+def vouched_for(operation: Operation) -> bool:
+    """Whether tokens of the tenant's issuers are looked at there."""
+    return isinstance(operation.needed, Named | Default)
+
+
+def issuers_expired_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    if operation.needed is not None:
+        request = cast.asked(operation, cast.victim).saying(cast.victim.credential("issuer's, expired"))
+        yield refused(operation, request, 401, "TOKEN_EXPIRED" if vouched_for(operation) else "TOKEN_INVALID")
+
+
+def issuers_wrong_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Rightly signed, and for another program, not good yet, or of nobody."""
+    names = ("issuer's, for another", "issuer's, for nobody", "issuer's, not yet good", "issuer's, of no user")
+    yield from forged(cast, operation, ((name, cast.victim.keys[name]) for name in names))
+
+
+def other_tenants_issuer(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """By its own name, and by the name of the victim's."""
+    header, claims, signature = parts_of(cast.attacker, "issuer's user")
+    _, right, _ = parts_of(cast.victim, "issuer's user")
+
+    def tokens() -> Iterator[tuple[str, str]]:
+        yield "own name", cast.attacker.keys["issuer's user"]
+        yield "victim's name", f"{encoded(header)}.{encoded(right)}.{signature}"
+        forger = jws.serialize_compact(header, json.dumps(right).encode(), FORGERS_KEY, ["RS256"])
+        yield "victim's name, other key", forger
+        yield "this server's name", f"{encoded(header)}.{encoded(claims | {'iss': 'frontdesk'})}.{signature}"
+
+    yield from forged(cast, operation, tokens())
+
+
+def issuers_unsigned_token(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    header, claims, signature = parts_of(cast.victim, "issuer's user")
+    tokens = (
+        (f"{algorithm}.{end[:4]}", f"{encoded(header | {'alg': algorithm})}.{encoded(claims)}.{end}")
+        for algorithm in ("none", "None", "")
+        for end in ("", signature)
+    )
+    yield from forged(cast, operation, tokens)
+
+
+def issuers_public_key(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    header, claims, _ = parts_of(cast.victim, "issuer's user")
+    pem = cast.victim.issuers_key
+    secrets = {"PEM": pem, "PEM, no end of line": pem.strip(), "DER": b64decode(b"".join(pem.splitlines()[1:-1]))}
+    tokens = (
+        (f"HS256 {name}", signed(header | {"alg": "HS256"}, claims, secret, "sha256"))
+        for name, secret in secrets.items()
+    )
+    yield from forged(cast, operation, tokens)
+
+
+def issuers_user_beyond_a_contact(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Whom an issuer vouches for is a contact, and where the credential names the tenant he is nobody."""
+    needed = operation.needed
+    if needed is None or (vouched_for(operation) and needed.permission in ROLES[Role.CONTACT]):
+        return
+    request = cast.asked(operation, cast.victim).saying(cast.victim.credential("issuer's user"))
+    if vouched_for(operation):
+        yield refused(operation, request, 403, "FORBIDDEN")
+    else:
+        yield refused(operation, request, 401, "TOKEN_INVALID")
+
+
+def issuers_other_user(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """A contact sees and speaks for himself alone."""
+    needed = operation.needed
+    if not isinstance(needed, Named | Default) or needed.permission not in ROLES[Role.CONTACT]:
+        return
+    request = cast.asked(operation, cast.victim).saying(cast.victim.credential("issuer's other user"))
+    if {*operation.ids, *(request.json or {}), *request.query} & {"session_id", "conversation_id", "user_id"}:
+        # Erasing what is not there for him is no failure; nothing of the victim's may go.
+        gone = {204} if operation.method == "DELETE" else set()
+        yield Attempt(operation, request, frozenset({403, 404} | gone))
+
+
 KINDS: dict[str, Kind] = {
     "no credential": no_credential,
     "malformed credential": bad_credential,
@@ -349,6 +484,17 @@ KINDS: dict[str, Kind] = {
     "`alg: none`": unsigned_token,
     "HS256 with the public key": signed_by_public_key,
     "sign-in that has ended": ended_sign_in,
+    "cookie of nobody": bad_cookie,
+    "cookie from another site": cookie_from_another_site,
+    "cookie of another host": cookie_of_another_host,
+    "other tenant's cookie": other_tenants_cookie,
+    "issuer's token that has expired": issuers_expired_token,
+    "issuer's token for somebody else": issuers_wrong_token,
+    "issuer's token with `alg: none`": issuers_unsigned_token,
+    "issuer's token, HS256 with its public key": issuers_public_key,
+    "issuer of another tenant": other_tenants_issuer,
+    "issuer's user beyond a contact": issuers_user_beyond_a_contact,
+    "issuer's user in another's name": issuers_other_user,
     "visitor of another conversation": visitor_of_another_conversation,
     "other tenant's credential": other_tenants_credential,
     "operator of another tenant": operator_of_another_tenant,

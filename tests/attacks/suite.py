@@ -9,7 +9,10 @@ from tests.attacks.kinds import KINDS, Attempt, Cast
 from tests.attacks.table import Operation, Request
 from tests.attacks.world import Grounds
 
-NO_LONGER = ("revoked", "expired", "expired token", "signed out")
+NO_LONGER = (
+    "revoked", "expired", "expired token", "signed out", "issuer's, expired", "issuer's, not yet good",
+    "issuer's, for another", "issuer's, for nobody", "issuer's, of no user",
+)  # fmt: skip
 
 
 @dataclass

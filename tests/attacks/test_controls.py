@@ -3,8 +3,10 @@
 import pytest
 
 from frontdesk.channels.access import Default, Named, Own
+from frontdesk.channels.cookies import ACCESS
 from frontdesk.identity.permissions import Permission
 from tests.attacks.conftest import Stage
+from tests.attacks.kinds import by_cookie
 from tests.attacks.suite import sent
 from tests.attacks.table import Operation, valid
 
@@ -33,6 +35,24 @@ def turn(operation: Operation) -> tuple[bool, bool, bool, int, str]:
     erases = operation.needed is not None and operation.needed.permission is Permission.CONTACTS_ERASE
     removes = erases or operation.method == "DELETE"
     return operation.is_operators, is_own, removes, -len(operation.path), operation.name
+
+
+async def test_cookies_of_our_own_pages_and_users_of_an_issuer_are_let_in(stage: Stage) -> None:
+    world = stage.control
+    async with stage.grounds.client(app=stage.apps[False]) as client:
+        for path, headers in (
+            ("http://localhost", by_cookie(world.keys["role owner"])),
+            ("https://localhost", by_cookie(world.keys["role owner"], f"__Host-{ACCESS}")),
+            ("http://localhost", {"cookie": f"{ACCESS}={world.keys['role owner']}", "origin": "http://localhost"}),
+        ):
+            changed = await client.patch(
+                f"{path}/api/admin/settings", json={"greeting": "Good day!"}, headers=headers | {"if-match": "*"}
+            )
+            assert changed.status_code == 200, changed.text
+        own = f"/api/{world.slug}/sessions?user_id={world.values['user_id']}"
+        told = await client.get(own, headers=world.credential("issuer's user"))
+        assert world.values["session_id"] in told.text
+        assert (await client.get(own, headers=world.credential("issuer's other user"))).status_code == 403
 
 
 async def test_who_may_is_not_refused(stage: Stage) -> None:

@@ -69,6 +69,24 @@ async def test_a_bound_caller_who_is_not_held_to_his_bounds_is_noticed(
     assert outcome.findings
 
 
+@pytest.mark.parametrize(
+    ("check", "answer", "kind"),
+    [
+        ("frontdesk.channels.credentials.is_same_origin", True, "cookie from another site"),
+        ("frontdesk.channels.cookies.is_secure", False, "cookie of another host"),
+        ("frontdesk.identity.jwts.check_times", None, "issuer's token that has expired"),
+    ],
+)
+async def test_a_check_of_cookies_and_issuers_that_lacks_is_noticed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, check: str, answer: object, kind: str
+) -> None:
+    monkeypatch.setattr(check, lambda *_: answer)
+    # Reads, and one that begins what has no effect: the victim has to be as it was for what comes after.
+    table = [each for each in stage.table if each.is_read or each.path == "/api/admin/prompts/{name}/preview"]
+    outcome = await attacked(stage.grounds, stage.apps, stage.cast, table, kind)
+    assert outcome.findings
+
+
 async def test_permissions_that_nobody_looks_at_are_noticed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frontdesk.channels.access.allowed", lambda *_: None)
     table = [each for each in stage.table if each.is_read]

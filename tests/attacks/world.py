@@ -19,9 +19,11 @@ from frontdesk.identity.staffing import By, Changes
 from frontdesk.server.serve import people_of
 from frontdesk.server.services import Services
 from tests.attacks.table import Operation, Uncovered
+from tests.identity.issuer_server import Issuer
 
 TEST = Actor("command", "test")
 ELSEWHERE = ("203.0.113.9", 40_000)
+AUDIENCE = "shop"
 
 # Tables and columns that a refused request may write, and why.
 NOT_COMPARED = {
@@ -42,6 +44,7 @@ class World:
     by_collection: dict[str, dict[str, str]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     public_key: bytes = b""  # of the server's tokens: everybody may know it
+    issuers_key: bytes = b""  # of its own issuer's
 
     def credential(self, name: str = "all") -> dict[str, str]:
         return {"authorization": f"Bearer {self.keys[name]}"}
@@ -71,6 +74,7 @@ class Grounds:
         self.services = services
         self.app = app
         self.owner = owner
+        self._digests: dict[UUID, tuple[str, dict[str, str]]] = {}  # by tenant, each with what was seen before it
 
     def client(self, address: tuple[str, int] = ELSEWHERE, app: Any = None) -> httpx.AsyncClient:
         """As whoever comes from `address`. Failures that nobody foresaw are answers, as at a real server."""
@@ -185,9 +189,16 @@ class Grounds:
                     }
 
     async def digest(self, world: World) -> dict[str, str]:
-        """Of each table the tenant's rows: their places and their transactions, but for what is not compared."""
-        rows = await self.owner.fetch(await self._digest_query(), world.id)
-        return {row["name"]: row["digest"] for row in rows}
+        """Of each table the tenant's rows: their places and their transactions, but for what is not compared.
+
+        Nothing has changed in the whole server while no transaction that writes has begun or ended.
+        """
+        written = await self.owner.fetchval("SELECT pg_current_snapshot()::text")
+        known = self._digests.get(world.id)
+        if known is None or known[0] != written:
+            rows = await self.owner.fetch(await self._digest_query(), world.id)
+            known = self._digests[world.id] = written, {row["name"]: row["digest"] for row in rows}
+        return known[1]
 
     async def _digest_query(self) -> str:
         if not hasattr(self, "_query"):
@@ -218,6 +229,23 @@ class Grounds:
                 )
             self._query = " UNION ALL ".join(parts)
         return self._query
+
+
+def vouch(world: World, issuer: Issuer) -> None:
+    """Tokens of the tenant's own issuer: of a user, of another one, and such as it would not give."""
+    now = int(time.time())
+    right = {"aud": AUDIENCE, "sub": world.values["user_id"], "exp": now + 24 * 3600}
+    for name, wrong in {
+        "issuer's user": {},
+        "issuer's other user": {"sub": "somebody-else"},
+        "issuer's, expired": {"exp": now - 3600},
+        "issuer's, not yet good": {"nbf": now + 3600},
+        "issuer's, for another": {"aud": "elsewhere"},
+        "issuer's, for nobody": {"aud": []},
+        "issuer's, of no user": {"sub": ""},
+    }.items():
+        world.keys[name] = issuer.token(**right | wrong)
+    world.issuers_key = issuer.key.as_pem(private=False)
 
 
 def _names(item: Mapping[str, Any]) -> dict[str, str]:
