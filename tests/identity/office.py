@@ -1,6 +1,7 @@
 """A tenant's staff with all the parts that serve it, on a real database and a clock that the test moves."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 from uuid import UUID
 
@@ -20,8 +21,10 @@ from frontdesk.identity.passwords import Passwords
 from frontdesk.identity.permissions import Permission, Role
 from frontdesk.identity.sessions import Opened, Sessions
 from frontdesk.identity.sign_in import SignIn
+from frontdesk.identity.signing import SigningKeys
 from frontdesk.identity.staff import Device, SignInSettings, Staff
 from frontdesk.identity.staffing import By, Changes, Staffing
+from frontdesk.identity.tokens import Tokens
 from frontdesk.identity.welcome import Welcome
 
 PASSWORD = "correct horse battery"
@@ -46,26 +49,14 @@ class MovedClock:
         self._now += timedelta(**by)
 
 
-class Tokens:
-    """Access tokens that tell whose they are, and which sign-ins are over."""
-
-    def __init__(self) -> None:
-        self.over: list[UUID] = []
-
-    async def issue(self, staff: Staff, session_id: UUID) -> tuple[str, int]:
-        return f"{staff.id} {session_id}", 600
-
-    def ended(self, session_id: UUID) -> None:
-        self.over.append(session_id)
-
-
 class Office:
     def __init__(self, database: Database, tenant_id: UUID, smtp: SmtpServer | None = None) -> None:
         self.db = database
         self.tenant_id = tenant_id
         self.clock = MovedClock()
         self.cipher = Cipher([bytes(32)])
-        self.tokens = Tokens()
+        self._may = partial(_may, database, self.clock)
+        self.tokens = Tokens(SigningKeys(database, self.cipher, self.clock), self.clock, self._may)
         self.registry = CollectorRegistry()
         self.metrics = IdentityMetrics(self.registry)
         self.denials = Tally(database)
@@ -108,14 +99,18 @@ class Office:
 
     async def may(self, opened: Opened) -> frozenset[Permission] | None:
         """What the sign-in may do by now; None when it is over."""
-        async with self.db.scope(self.tenant_id) as scope:
-            found = await session_store.live(scope, opened.session_id, self.clock.now())
-        return found.permissions if found is not None else None
+        return await self._may(self.tenant_id, opened.session_id)
 
     async def audited(self) -> list[Entry]:
         """The newest first."""
         async with self.db.scope(self.tenant_id) as scope:
             return await entries(scope, Filters(), None, 200)
+
+
+async def _may(db: Database, clock: MovedClock, tenant_id: UUID, session_id: UUID) -> frozenset[Permission] | None:
+    async with db.scope(tenant_id) as scope:
+        found = await session_store.live(scope, session_id, clock.now())
+    return found.permissions if found is not None else None
 
 
 def token_of(link: str) -> str:

@@ -44,7 +44,8 @@ async def test_the_right_password_signs_in_and_is_audited(office: Office) -> Non
     ann = await office.member(Role.VIEWER, ANN)
     opened = await office.sign_in(ANN)
     assert opened.staff.id == ann.id
-    assert opened.access_token == f"{ann.id} {opened.session_id}"
+    principal = await office.tokens.principal(opened.access_token)
+    assert (principal.id, principal.session_id) == (str(ann.id), opened.session_id)
     newest = (await office.audited())[0]
     assert (newest.action, newest.target, newest.address) == ("staff.signed_in", f"staff/{ann.id}", HOME.address)
 

@@ -1,7 +1,6 @@
 """Sign-ins of staff: opened, kept up by refresh tokens that are good once, listed, ended."""
 
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,6 +15,7 @@ from frontdesk.db import Database, TenantScope
 from frontdesk.identity import opaque, session_store, staff_store
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.staff import Device, Staff, StaffSession
+from frontdesk.identity.tokens import Tokens
 
 # Two pages of one browser may renew at the same moment: the second is told to use what the first was given.
 SAME_MOMENT = timedelta(seconds=10)
@@ -34,16 +34,8 @@ class Opened(msgspec.Struct, frozen=True):
     refresh_s: int
 
 
-class AccessTokens(Protocol):
-    async def issue(self, staff: Staff, session_id: UUID) -> tuple[str, int]:
-        """A signed token of a sign-in, and for how many seconds it is good."""
-
-    def ended(self, session_id: UUID) -> None:
-        """Its tokens are refused from now on."""
-
-
 class Sessions:
-    def __init__(self, db: Database, clock: Clock, tokens: AccessTokens, metrics: IdentityMetrics) -> None:
+    def __init__(self, db: Database, clock: Clock, tokens: Tokens, metrics: IdentityMetrics) -> None:
         self._db = db
         self._clock = clock
         self._tokens = tokens

@@ -15,9 +15,10 @@ from frontdesk.identity.mail import Mail, SmtpServer
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.openid import OpenID
 from frontdesk.identity.passwords import Passwords
-from frontdesk.identity.sessions import AccessTokens, Sessions
+from frontdesk.identity.sessions import Sessions
 from frontdesk.identity.sign_in import SignIn
 from frontdesk.identity.staffing import By, Staffing
+from frontdesk.identity.tokens import Tokens
 from frontdesk.identity.welcome import Welcome
 from frontdesk.server.web import TenantWeb
 from frontdesk.tools.outbound import Outbound
@@ -51,7 +52,7 @@ def base_of(settings: Settings, port: int | None = None) -> str:
 
 
 def people(
-    db: Database, cipher: Cipher, clock: Clock, tokens: AccessTokens, mail: Mail, denials: Tally,
+    db: Database, cipher: Cipher, clock: Clock, tokens: Tokens, mail: Mail, denials: Tally,
     outbound: Outbound, tenant_named: Callable[[str], Awaitable[Tenant]], metrics: IdentityMetrics, base: str,
 ) -> People:  # fmt: skip
     passwords = Passwords()
