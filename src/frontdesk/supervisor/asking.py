@@ -56,7 +56,7 @@ def routing_request(
     )
 
 
-@lru_cache(maxsize=512)
+@lru_cache(10_000)
 def schema(names: tuple[str, ...]) -> dict[str, Any]:
     """Strict for every vendor: all properties required, none beside them."""
     intent = {

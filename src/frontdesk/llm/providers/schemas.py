@@ -63,7 +63,7 @@ class Encoded(Generic[K]):
     They come from cached definitions, so the same object means the same JSON; holding the object keeps its id its own.
     """
 
-    def __init__(self, shape: Callable[[K], Any], most: int = 512) -> None:
+    def __init__(self, shape: Callable[[K], Any], most: int = 10_000) -> None:
         self._shape = shape
         self._known: LRUCache[int, tuple[K, msgspec.Raw]] = LRUCache(most)
 
