@@ -128,6 +128,7 @@ def build_router(auth: Auth, access: Access) -> APIRouter:
     _add_links(router, auth)
     _add_openid(router, auth)
     _add_account(router, auth, access)
+    _add_proofs(router, auth, access)
     return router
 
 
@@ -272,8 +273,8 @@ def _add_openid(router: APIRouter, auth: Auth) -> None:
 
 
 def _add_account(router: APIRouter, auth: Auth, access: Access) -> None:
+    """Who one is, and one's sign-ins."""
     me = Depends(access.own(Permission.ACCOUNT))
-    confirmed = failures(PasswordWrong, RateLimited, *UNREADABLE)
 
     @router.get("/me", responses=answers(200, MeOut, "Who calls") | failures(NotFound))
     async def who(caller: Annotated[Caller, me]) -> Response:
@@ -326,6 +327,12 @@ def _add_account(router: APIRouter, auth: Auth, access: Access) -> None:
         actor = caller.principal.actor(client_address(request))
         await auth.sessions.end(caller.tenant.id, _staff_id(caller), session_id, actor)
         return Response(status_code=204)
+
+
+def _add_proofs(router: APIRouter, auth: Auth, access: Access) -> None:
+    """By what one shows who one is: the password and the second factor."""
+    me = Depends(access.own(Permission.ACCOUNT))
+    confirmed = failures(PasswordWrong, RateLimited, *UNREADABLE)
 
     @router.put("/password", status_code=204, openapi_extra=body(PasswordIn),
                 responses=nothing("Changed; other sign-ins have ended") | confirmed)  # fmt: skip
