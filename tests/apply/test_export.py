@@ -36,6 +36,8 @@ from frontdesk.core.ids import new_id
 from frontdesk.db import Database
 from frontdesk.db.cipher import Cipher
 from frontdesk.embedding.minilm import MiniLM
+from frontdesk.identity.claimed_roles import IssuerRoles
+from frontdesk.identity.issuers import IssuerSettings
 from frontdesk.knowledge.models import Source
 from frontdesk.knowledge.service import Knowledge
 from frontdesk.tenants import secrets as tenant_secrets
@@ -83,6 +85,17 @@ def test_any_value_written_is_read_as_itself(value: dict[str, object]) -> None:
 
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True).filter(lambda name: name != "abandon_pending")
+
+
+@st.composite
+def issuers(draw: st.DrawFn) -> IssuerSettings:
+    by_value = st.dictionaries(
+        lines.filter(lambda key: key != "<<"), st.sampled_from(["admin", "supporter", "viewer"]), min_size=1, max_size=3
+    )
+    roles = st.builds(
+        IssuerRoles, lines.map(lambda text: text[:200]), by_value, st.sampled_from(["contact", "refused"])
+    )
+    return IssuerSettings(draw(lines), draw(lines), "https://id.example/keys", roles=draw(st.none() | roles))
 
 
 @st.composite
@@ -144,6 +157,7 @@ def tenants(draw: st.DrawFn) -> Definitions:
         emergency=EmergencySettings(
             texts={"en": draw(texts), "no": draw(texts)}, words=draw(st.sampled_from([{}, {"no": ("nei",), "en": ()}]))
         ),
+        issuers=tuple(draw(st.lists(issuers(), max_size=2))),
         session_ttl_s=draw(st.sampled_from([3600, 60])),
         join_bursts=draw(st.booleans()),
         min_score=draw(st.sampled_from([0.25, 0.0, -1.0])),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -10,22 +11,30 @@ import msgspec
 import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
-from tests.identities import bearing
+from pydantic import ValidationError
+from tests.identities import bearing, database_of
 from tests.identity.closed_clinic import closed_clinic
 from tests.identity.forging import as_secrets, opened, part, signed_by_hmac, unsigned
 from tests.identity.issuer_server import Issuer, issuer_server
 from tests.identity.moved_clock import NOON, MovedClock
+from tests.quotas.test_served_limits import external
 from tests.served import Served
 
 from frontdesk.agents.models import Tenant, TenantSettings
+from frontdesk.apply.forms import IssuerForm
+from frontdesk.audit import Actor
+from frontdesk.audit.models import Filters
+from frontdesk.audit.store import entries
 from frontdesk.core.errors import TokenExpired, TokenInvalid, Unavailable
 from frontdesk.core.ids import new_id
+from frontdesk.identity.claimed_roles import MOST_CHARS, MOST_VALUES, IssuerRoles, role_of
 from frontdesk.identity.issuers import Issuers, IssuerSettings
 from frontdesk.identity.jwts import SKEW_S
 from frontdesk.identity.models import Kind, Principal
-from frontdesk.identity.permissions import ROLES, Role
+from frontdesk.identity.permissions import OPERATOR, ROLES, Permission, Role
 from frontdesk.identity.published_keys import ASK_AGAIN_S, AWAY_S, FRESH_S, STALE_S
 from frontdesk.server.web import TenantWeb
+from frontdesk.tenants.store import tenant_named
 from frontdesk.tools.outbound import Outbound
 
 TENANT, OTHER = new_id(), new_id()
@@ -67,6 +76,103 @@ async def test_a_token_makes_a_contact_of_that_tenant(shop: Shop) -> None:
     await shop.principal(shop.token(header={"kid": None}))  # there is one key: it is that
     mapped = msgspec.structs.replace(shop.named, user_id="customer")
     assert (await shop.principal(shop.token(customer="c-7"), TENANT, mapped)).contact == "c-7"
+
+
+ROLES_BY_GROUP = IssuerRoles("groups", {"frontdesk-admins": "admin", "desk": "supporter", "readers": "viewer"})
+
+
+@pytest.mark.parametrize(
+    ("groups", "role"),
+    [
+        (["desk"], Role.SUPPORTER),
+        ("readers", Role.VIEWER),
+        (["all", "readers", "desk", "frontdesk-admins"], Role.ADMIN),
+        (["readers"] * 100, Role.VIEWER),
+    ],
+)
+async def test_a_claims_values_make_staff_of_who_has_them(shop: Shop, groups: Any, role: Role) -> None:
+    named = msgspec.structs.replace(shop.named, roles=ROLES_BY_GROUP)
+    principal = await shop.principal(shop.token(groups=groups), TENANT, named)
+    assert (principal.kind, principal.contact, principal.session_id) == (Kind.FEDERATED, None, None)
+    assert principal.permissions == ROLES[role] - {Permission.ACCOUNT}
+    assert not principal.permissions & (OPERATOR | (ROLES[Role.OWNER] - ROLES[Role.ADMIN]))
+    assert principal.actor("203.0.113.9") == Actor("federated", f"{shop.issuer.url} ann", "203.0.113.9")
+
+
+# Of roles.values none is named so: neither roles of ours, nor values that are like a known one.
+UNKNOWN: list[Any] = [
+    None, "", [], ["staff"], "owner", ["owner", "admin", "supporter", "viewer", "operator"], "Desk", ["DESK"],
+    ["desk "], "readers desk", "readers,desk", "frontdesk-admins\n", ["desk\u0000"],
+]  # fmt: skip
+UNREADABLE: list[Any] = [
+    7, True, 0.5, {}, {"desk": True}, {"0": "desk"}, [["desk"]], ["desk", 7], ["desk", None], [{"name": "desk"}],
+    "x" * (MOST_CHARS + 1), ["desk", "x" * (MOST_CHARS + 1)], ["desk"] * (MOST_VALUES + 1), ["desk"] * 10_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", UNKNOWN)
+async def test_who_has_no_known_value_is_refused_or_a_contact_as_the_tenant_says(shop: Shop, groups: Any) -> None:
+    token = shop.token(groups=groups)
+    with pytest.raises(TokenInvalid, match="no role"):
+        await shop.principal(token, TENANT, msgspec.structs.replace(shop.named, roles=ROLES_BY_GROUP))
+    lenient = msgspec.structs.replace(ROLES_BY_GROUP, others="contact")
+    principal = await shop.principal(token, TENANT, msgspec.structs.replace(shop.named, roles=lenient))
+    assert (principal.kind, principal.contact, principal.permissions) == (Kind.CONTACT, "ann", ROLES[Role.CONTACT])
+
+
+@pytest.mark.parametrize("groups", UNREADABLE)
+def test_a_claim_of_another_form_gives_nothing_whoever_the_others_are(groups: Any) -> None:
+    lenient = msgspec.structs.replace(ROLES_BY_GROUP, others="contact")
+    with pytest.raises(TokenInvalid, match="groups"):
+        role_of({"groups": groups}, lenient)
+
+
+async def test_a_token_with_ten_thousand_groups_is_not_read(shop: Shop) -> None:
+    named = msgspec.structs.replace(shop.named, roles=ROLES_BY_GROUP)
+    with pytest.raises(TokenInvalid):
+        await shop.principal(shop.token(groups=["desk"] * 10_000), TENANT, named)
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "role"),
+    [
+        ("realm_access.roles", {"realm_access": {"roles": ["desk"]}}, Role.SUPPORTER),
+        ("https://shop.example/roles", {"https://shop.example/roles": ["desk"]}, Role.SUPPORTER),
+        ("cognito:groups", {"cognito:groups": ["desk"]}, Role.SUPPORTER),
+        ("realm_access.roles", {"realm_access.roles": ["desk"]}, None),
+        ("realm_access.roles", {"roles": ["desk"]}, None),
+        ("realm_access.roles", {"realm_access": {"roles": None}}, None),
+        ("realm_access.roles", {"realm_access": None}, None),
+        ("..", {"": {"": {"": "desk"}}}, Role.SUPPORTER),
+    ],
+)
+def test_a_claim_may_stand_inside_others(claim: str, claims: dict[str, Any], role: Role | None) -> None:
+    assert role_of(claims, msgspec.structs.replace(ROLES_BY_GROUP, claim=claim, others="contact")) == role
+
+
+@pytest.mark.parametrize("wrong", [["desk"], "desk", 7, {"roles": {"desk": 1}}])
+def test_a_claim_that_does_not_stand_where_it_should_gives_nothing(wrong: Any) -> None:
+    lenient = msgspec.structs.replace(ROLES_BY_GROUP, claim="realm_access.roles", others="contact")
+    with pytest.raises(TokenInvalid, match="realm_access"):
+        role_of({"realm_access": wrong}, lenient)
+
+
+@pytest.mark.parametrize("role", ["owner", "operator", "contact", "visitor", "Admin", "", None, ["admin"]])
+def test_no_value_can_make_an_owner_an_operator_or_anything_else(role: Any) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"claim": "groups", "values": {"desk": role}}, IssuerRoles)
+    form = {"issuer": "i", "audience": "a", "jwks_url": "https://i.example/keys"}
+    with pytest.raises(ValidationError):
+        IssuerForm.model_validate(form | {"roles": {"claim": "groups", "values": {"desk": role}}})
+
+
+async def test_a_changed_mapping_counts_for_tokens_that_are_known(shop: Shop) -> None:
+    token = shop.token(groups=["desk"])
+    await shop.principal(token, TENANT, msgspec.structs.replace(shop.named, roles=ROLES_BY_GROUP))
+    other = msgspec.structs.replace(ROLES_BY_GROUP, values={"desk": "viewer"})
+    principal = await shop.principal(token, TENANT, msgspec.structs.replace(shop.named, roles=other))
+    assert principal.permissions == ROLES[Role.VIEWER] - {Permission.ACCOUNT}
+    assert (await shop.principal(token)).kind is Kind.CONTACT
 
 
 async def test_it_counts_only_where_its_issuer_is_named(shop: Shop) -> None:
@@ -220,12 +326,20 @@ async def test_an_address_inside_is_not_asked_unless_the_tenant_may_reach_it() -
     await outbound.close()
 
 
+@asynccontextmanager
+async def vouched_clinic(**settings: str) -> AsyncIterator[tuple[Served, Issuer]]:
+    async with issuer_server() as issuer:
+        place = f"issuer: '{issuer.url}', jwks_url: '{issuer.url}/keys'"
+        roles = "{claim: realm_access.roles, values: {front-admins: admin, desk: supporter, readers: viewer}}"
+        named = f"- {{{place}, audience: shop}}\n  - {{{place}, audience: desk, roles: {roles}}}"
+        async with closed_clinic(f"http_allow: [127.0.0.1]\nissuers:\n  {named}", **settings) as served:
+            yield served, issuer
+
+
 @pytest.fixture(scope="module")
 async def vouched() -> AsyncIterator[tuple[Served, Issuer]]:
-    async with issuer_server() as issuer:
-        named = f"- {{issuer: '{issuer.url}', audience: shop, jwks_url: '{issuer.url}/keys'}}"
-        async with closed_clinic(f"http_allow: [127.0.0.1]\nissuers:\n  {named}") as served:
-            yield served, issuer
+    async with vouched_clinic() as both:
+        yield both
 
 
 async def test_a_contacts_idempotency_keys_are_his_own(vouched: tuple[Served, Issuer]) -> None:
@@ -279,3 +393,59 @@ async def test_a_contact_converses_and_sees_his_own_sessions_alone(vouched: tupl
     for path in ("/api/admin/keys", f"/api/clinic/messages/{answer['message_id']}/explanation"):
         assert (await served.nobody.get(path, headers=ann)).status_code in (401, 403)
     assert (await served.nobody.get("/api/nobody/sessions", params={"user_id": "ann"}, headers=ann)).status_code == 401
+
+
+async def test_staff_of_an_issuer_may_what_their_role_may_and_stand_in_the_log(database_url: str) -> None:
+    async with vouched_clinic(**external(database_url)) as (served, issuer):
+        await work_as_staff(served, issuer)
+        assert await served.stop() == 0
+        async with database_of(served.data, served.environment) as database:
+            tenant = await tenant_named(database, "clinic")
+            assert tenant is not None
+            async with database.scope(tenant.id) as scope:
+                used = await entries(scope, Filters(action="token.used"), None, 50)
+    assert {(each.actor_kind, each.actor_id) for each in used} == {
+        ("federated", f"{issuer.url} {name}") for name in ("ada", "sue", "vic")
+    }
+
+
+async def work_as_staff(served: Served, issuer: Issuer) -> None:
+    """Each role does what it may, and is refused the rest."""
+
+    def staff(sub: str, *roles: str) -> dict[str, str]:
+        return bearing(issuer.token(sub=sub, aud="desk", realm_access={"roles": list(roles)}))
+
+    here = {"x-tenant": "clinic"}
+    admin, desk, reader = staff("ada", "front-admins", "readers"), staff("sue", "desk"), staff("vic", "readers")
+    nobody, other = staff("eve", "owner", "admin"), bearing(issuer.token(sub="eve", aud="desk"))
+    answer = await served.chat("Where can I park?", user="kit")
+    why = f"/api/clinic/messages/{answer['message_id']}/explanation"
+    said = {"user_id": "kit", "message": "Where can I park?"}
+    for who, reads, chats in (
+        (admin, 200, 202),
+        (desk, 200, 202),
+        (reader, 200, 403),
+        (nobody, 401, 401),
+        (other, 401, 401),
+    ):
+        assert (await served.nobody.get(why, headers=who)).status_code == reads
+        assert (await served.nobody.post("/api/clinic/messages", json=said, headers=who)).status_code == chats
+    shows = [(admin, 200), (desk, 403), (reader, 403), (nobody, 401), (bearing(issuer.token()), 403)]
+    for who, status in shows:
+        assert (await served.nobody.get("/api/admin/staff", headers=who | here)).status_code == status
+    for elsewhere in ({}, {"x-tenant": "nobody"}, {"x-tenant": str(UUID(int=0))}):
+        assert (await served.nobody.get("/api/admin/staff", headers=admin | elsewhere)).status_code == 401
+    for role, status in (("owner", 403), ("supporter", 201)):
+        invitation = {"email": f"{role}@clinic.example", "name": "New", "role": role}
+        invited = await served.nobody.post("/api/admin/staff", json=invitation, headers=admin | here)
+        assert invited.status_code == status, invited.text
+    settings = await served.nobody.get("/api/admin/settings", headers=admin | here)
+    tag = here | {"if-match": settings.headers["etag"]}
+    for change, status in (({"issuers": []}, 403), ({"greeting": "Good day!"}, 200)):
+        done = await served.nobody.patch("/api/admin/settings", json=change, headers=admin | tag)
+        assert done.status_code == status, done.text
+    for path in ("/api/admin/tenants", "/api/auth/me"):
+        assert (await served.nobody.get(path, headers=admin | here)).status_code == 403
+    told = (await served.nobody.get("/api/admin/audit", headers=admin | here)).json()["items"]
+    [changed] = [entry for entry in told if entry["action"] == "tenant.changed"]
+    assert changed["actor"] == {"kind": "federated", "id": f"{issuer.url} ada", "address": changed["actor"]["address"]}

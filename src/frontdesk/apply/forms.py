@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal  # JSON Schemas are untyped JSON
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, field_validator
 
+from frontdesk.identity.claimed_roles import MOST_CHARS, StaffRole
 from frontdesk.privacy.models import Entity
 from frontdesk.privacy.policy import IDENTIFYING
 
@@ -33,6 +34,17 @@ class WidgetForm(Form):
     origins: Annotated[list[Origin], Field(max_length=50)] = []
 
 
+class IssuerRolesForm(Form):
+    """`values`: role by value of `claim`; whoever has none of them is what `others` says."""
+
+    claim: Annotated[str, Field(min_length=1, max_length=200)]
+    values: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=MOST_CHARS)], StaffRole],
+        Field(min_length=1, max_length=200),
+    ]
+    others: Literal["contact", "refused"] = "refused"
+
+
 class IssuerForm(Form):
     issuer: Annotated[str, Field(min_length=1, max_length=500)]
     audience: Annotated[str, Field(min_length=1, max_length=500)]
@@ -41,6 +53,7 @@ class IssuerForm(Form):
     ]
     algorithms: Annotated[list[Literal["RS256", "ES256"]], Field(min_length=1, max_length=2)] = ["RS256"]
     user_id: Annotated[str, Field(min_length=1, max_length=100)] = "sub"
+    roles: IssuerRolesForm | None = None
 
 
 class PermittedForm(Form):
@@ -101,7 +114,7 @@ class OpenIDForm(Form):
     client_secret: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
     title: Line = "single sign-on"
     domains: Annotated[list[Annotated[str, Field(pattern=r"^[^\s@/]+\.[^\s@/]+$")]], Field(max_length=50)] = []
-    role: Literal["admin", "supporter", "viewer"] | None = None
+    role: StaffRole | None = None
 
 
 class SignInForm(Form):

@@ -12,11 +12,14 @@ DEPLOYMENT = UUID(int=0)
 
 FIRST_PREVIOUS = "0" * 64  # what stands as the previous hash of a chain's first entry
 
-ActorKind = Literal["staff", "api_key", "visitor", "contact", "anonymous", "developer", "command", "system", "many"]
+ActorKind = Literal[
+    "staff", "federated", "api_key", "visitor", "contact", "anonymous", "developer", "command", "system", "many"
+]
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acted. `id` is the row's id of a person or key, never a name or an e-mail address; of a command, its name."""
+    """Who acted. `id` is the row's id of a person or key, never a name or an e-mail address; of a command, its name; of
+    staff whom a tenant's issuer vouches for, the issuer and what it calls them."""
 
     kind: ActorKind
     id: str

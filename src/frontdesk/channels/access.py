@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_network
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -22,6 +22,9 @@ from frontdesk.core.errors import (
 )
 from frontdesk.identity.models import Kind, Principal, anonymous, developer
 from frontdesk.identity.permissions import ANONYMOUS, Permission
+
+# Whose issuers count, where a path does not say it: a token of our own or a key does.
+TENANT_HEADER = "x-tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,9 @@ class Access:
         refuse_elsewhere(tenant, principal, permission, request)
         return Caller(principal, tenant)
 
-    async def principal(self, permission: Permission, request: Request) -> Principal | None:
+    async def principal(self, permission: Permission, request: Request, find: Find | None = None) -> Principal | None:
         """Of a request that has to do with no tenant but its credential's. None: nobody said who he is."""
-        principal = await self._who(request)
+        principal = await self._who(request, find)
         if principal is not None:
             allowed(principal, permission)
         return principal
@@ -113,7 +116,9 @@ class Access:
         return self.to(self._default_tenant, permission, request)
 
     async def to_own(self, permission: Permission, request: Request) -> Caller:
-        principal = await self.principal(permission, request)
+        named = request.headers.get(TENANT_HEADER)
+        find = None if named is None else partial(self._tenant_named, named)
+        principal = await self.principal(permission, request, find)
         if principal is None:
             if not self.is_open_to(request):
                 raise _nobody_said()

@@ -27,7 +27,7 @@ _Moment = Annotated[AwareDatetime | None, Query(ge=_FIRST, lt=_LAST)]
 
 
 class AuditActorOut(msgspec.Struct, frozen=True):
-    """Who acted: `id` is of a member of staff or a key; `address` the client's."""
+    """Who acted: `id` is of a member of staff or a key, or an issuer and its subject; `address` the client's."""
 
     kind: str
     id: str

@@ -12,7 +12,7 @@ from frontdesk.core.errors import TenantNotFound, TokenInvalid, Unauthenticated
 from frontdesk.identity.api_keys import ApiKeys
 from frontdesk.identity.issuers import Issuers
 from frontdesk.identity.jwts import invalid, issuer_of
-from frontdesk.identity.models import Principal
+from frontdesk.identity.models import Kind, Principal
 from frontdesk.identity.tokens import ISSUER, Tokens
 
 Find = Callable[[], Awaitable[Tenant]]
@@ -21,11 +21,11 @@ Find = Callable[[], Awaitable[Tenant]]
 class Credentials:
     """`X-API-Key` counts before `Authorization`, which a proxy in between may use for itself."""
 
-    def __init__(self, api_keys: ApiKeys, tokens: Tokens, issuers: Issuers, key_uses: Tally) -> None:
+    def __init__(self, api_keys: ApiKeys, tokens: Tokens, issuers: Issuers, uses: Tally) -> None:
         self._api_keys = api_keys
         self._tokens = tokens
         self._issuers = issuers
-        self._key_uses = key_uses
+        self._uses = uses
 
     async def __call__(self, request: Request, find: Find | None = None) -> Principal | None:
         """None without one. `find`: the tenant whose issuers count too.
@@ -50,12 +50,16 @@ class Credentials:
             tenant = await find()
         except TenantNotFound as error:
             raise invalid() from error
-        return await self._issuers.principal(credential, tenant.id, tenant.settings.issuers)
+        principal = await self._issuers.principal(credential, tenant.id, tenant.settings.issuers)
+        if principal.kind is Kind.FEDERATED:  # there is no sign-in here that would stand in the log
+            actor = principal.actor(client_address(request))
+            self._uses.count(tenant.id, actor, "token.used", f"tenant/{tenant.id}")
+        return principal
 
     async def _by_key(self, key: str, request: Request) -> Principal:
         principal = await self._api_keys.principal(key)
         actor = principal.actor(client_address(request))
-        self._key_uses.count(principal.tenant_id, actor, "key.used", f"key/{principal.id}")
+        self._uses.count(principal.tenant_id, actor, "key.used", f"key/{principal.id}")
         return principal
 
     async def _by_cookie(self, request: Request) -> Principal | None:

@@ -1,4 +1,4 @@
-"""Tokens that a tenant's own issuer signs: its users converse as contacts whom the issuer vouches for."""
+"""Tokens that a tenant's own issuer signs: it vouches for contacts, and for staff by roles that the tenant maps."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,21 +11,26 @@ from cachetools import TTLCache
 from frontdesk.core.clock import Clock
 from frontdesk.core.errors import TokenInvalid
 from frontdesk.identity import jwts
+from frontdesk.identity.claimed_roles import IssuerRoles, role_of
 from frontdesk.identity.models import Kind, Principal
-from frontdesk.identity.permissions import ROLES, Role
+from frontdesk.identity.permissions import ROLES, Permission, Role
 from frontdesk.identity.published_keys import Fetch, PublishedKeys
 
 KNOWN_S = 60.0
 
 
 class IssuerSettings(msgspec.Struct, frozen=True):
-    """One of a tenant's issuers: whose tokens, for whom, with which keys. `user_id`: the claim that names the user."""
+    """One of a tenant's issuers: whose tokens, for whom, with which keys. `user_id`: the claim that names the user.
+
+    Without `roles` whoever it names is a contact.
+    """
 
     issuer: str
     audience: str
     jwks_url: str
     algorithms: tuple[str, ...] = ("RS256",)
     user_id: str = "sub"
+    roles: IssuerRoles | None = None
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -67,22 +72,33 @@ class Issuers:
             claims = jwts.verified(text, key, [header.alg])
             found = _read(claims, issuer)
             if found is not None:
-                principal = Principal(Kind.CONTACT, tenant_id, found[0], ROLES[Role.CONTACT], contact=found[0])
-                return issuer, principal, found[1]
+                user, role, rest = found
+                return issuer, _principal(tenant_id, issuer, user, role), rest
         raise jwts.invalid()
 
 
-def _read(claims: bytes, issuer: IssuerSettings) -> tuple[str, _Claims] | None:
-    """The user, and the rest; None for a token that is for somebody else. Raises TokenInvalid."""
+def _principal(tenant_id: UUID, issuer: IssuerSettings, user: str, role: Role | None) -> Principal:
+    if role is None:
+        return Principal(Kind.CONTACT, tenant_id, user, ROLES[Role.CONTACT], contact=user)
+    # He has no account here: no password, no second factor, no sign-ins to list.
+    return Principal(Kind.FEDERATED, tenant_id, f"{issuer.issuer} {user}", ROLES[role] - {Permission.ACCOUNT})
+
+
+def _read(claims: bytes, issuer: IssuerSettings) -> tuple[str, Role | None, _Claims] | None:
+    """The user, his role (None for a contact), and the rest; None for a token that is for somebody else.
+
+    Raises TokenInvalid.
+    """
     try:
         found = msgspec.json.decode(claims, type=_Claims)
-        user: object = msgspec.json.decode(claims, type=dict[str, Any]).get(issuer.user_id)
+        chosen = msgspec.json.decode(claims, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise jwts.invalid() from error
     audiences = [found.aud] if isinstance(found.aud, str) else found.aud
     if found.iss != issuer.issuer or issuer.audience not in audiences:
         return None
+    user = chosen.get(issuer.user_id)
     if not isinstance(user, str) or not 1 <= len(user) <= 100 or "\x00" in user or not user.strip():
         sentence = f"its claim {issuer.user_id} must be a text of at most 100 characters"
         raise TokenInvalid(f"The token names no user: {sentence}.")
-    return user, found
+    return user, role_of(chosen, issuer.roles) if issuer.roles is not None else None, found

@@ -11,6 +11,7 @@ from frontdesk.identity.permissions import ANONYMOUS, OPERATOR, ROLES, Permissio
 
 class Kind(StrEnum):
     STAFF = "staff"
+    FEDERATED = "federated"  # staff whom the tenant's issuer vouches for, without an account here
     API_KEY = "api_key"
     CONTACT = "contact"
     VISITOR = "visitor"
@@ -19,7 +20,10 @@ class Kind(StrEnum):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """`contact` and `conversation_id`, where they are set, bound what it may see and say to theirs."""
+    """`contact` and `conversation_id`, where they are set, bound what it may see and say to theirs.
+
+    `id`: of staff and keys their row's, of contacts and visitors the user's, of who is federated issuer and subject.
+    """
 
     kind: Kind
     tenant_id: UUID

@@ -265,7 +265,7 @@ async def _authorised(scope: TenantScope, by: By, before: Role | None, after: Ro
     principal = by.principal
     if principal is None or principal.kind is Kind.DEVELOPER:
         return
-    role = Role.ADMIN  # what a key that may change staff is worth
+    role = Role.ADMIN  # what anybody else who may change staff is worth
     if principal.kind is Kind.STAFF:
         caller = await staff_store.staff_by_id(scope, UUID(principal.id))
         if caller is None or caller.state is not State.ACTIVE or Permission.STAFF_WRITE not in caller.permissions:
@@ -274,7 +274,7 @@ async def _authorised(scope: TenantScope, by: By, before: Role | None, after: Ro
     else:
         for each in (after, before):
             if each is not None and not ROLES[each] - {Permission.ACCOUNT} <= principal.permissions:
-                raise Forbidden(f"This key may less than the role {each}, and so can't give it or take it away.")
+                raise Forbidden(f"This credential may less than the role {each}, and so can't give it or take it away.")
     if Role.OWNER in (before, after) and role is not Role.OWNER:
         raise Forbidden("Only owners may make owners or change them.")
 

@@ -95,8 +95,10 @@ TAGS = {
     "identity": "The keys that our tokens are verified with.",
     "health": "For monitors.",
 }
+
+_BEARER = "A token, or an API key. With a token of an organisation's own issuer `/api/admin/…` needs `X-Tenant`."
 SECURITY = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A token, or an API key."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": _BEARER},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
 

@@ -17,7 +17,7 @@ from frontdesk.server.errors import ErrorRenderer
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = "GET, POST, PUT, PATCH, DELETE"
-HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-API-Key, X-Correlation-ID"
+HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-API-Key, X-Correlation-ID, X-Tenant"
 EXPOSED = "ETag, Retry-After, X-Correlation-ID"
 PREFLIGHT_S = 600
 
