@@ -86,6 +86,8 @@ class ApiKeyPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+FORMS = (ApiKeyOut, ApiKeyPage, NewApiKeyOut)
+
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": ApiKeyIn.model_json_schema()}}}}
 _LISTED = answers(200, ApiKeyPage, "The keys")
 _MADE = answers(201, NewApiKeyOut, "The key, with its secret") | failures(*UNREADABLE)

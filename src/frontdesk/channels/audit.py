@@ -69,6 +69,9 @@ class AuditPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+FORMS = (AuditActorOut, AuditEntryOut, AuditPage)
+
+
 def build_router(log: AuditLog, access: Access) -> APIRouter:
     router = APIRouter(prefix="/api/admin/audit", tags=["admin"])
     reads = Depends(access.own(Permission.AUDIT_READ))

@@ -17,6 +17,9 @@ class JwksOut(msgspec.Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
+FORMS = (JwksOut,)
+
+
 def build_router(signing_keys: SigningKeys) -> APIRouter:
     router = APIRouter(tags=["identity"], dependencies=FOR_ALL)
 

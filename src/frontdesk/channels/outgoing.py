@@ -174,6 +174,11 @@ class PageOut(msgspec.Struct, frozen=True):
     version: str
 
 
+FORMS = (
+    AcceptedOut, ConversationOut, ExplanationOut, JudgementOut, PageOut, SessionOut, SessionPage, SessionWithHistory,
+)  # fmt: skip
+
+
 def _fields(session: Session) -> dict[str, Any]:
     workflow, tasks = workflow_of(session.pending)
     average = round(session.answer_ms / session.answers / 1000, 3) if session.answers else None

@@ -224,3 +224,9 @@ class InvitedOut(msgspec.Struct, frozen=True):
 
     staff: StaffOut
     link: str | None
+
+
+FORMS = (
+    InvitedOut, LinkOut, MeOut, OptionsOut, ProposedOut, RecoveryCodesOut, SignInOut, SignInsOut, StaffOut, StaffPage,
+    TokensOut,
+)  # fmt: skip

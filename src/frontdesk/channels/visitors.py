@@ -37,6 +37,8 @@ class VisitorOut(msgspec.Struct, frozen=True):
     expires_at: str
 
 
+FORMS = (VisitorOut,)
+
 _GIVEN = answers(201, VisitorOut, "The token") | failures(
     TenantNotFound, TenantSuspended, Forbidden, TokenInvalid, TokenExpired, RateLimited
 )

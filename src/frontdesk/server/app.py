@@ -13,39 +13,24 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from frontdesk.channels import contacts, documents, prompts, tenants, usage
+from frontdesk.channels import (
+    api_keys,
+    audit,
+    contacts,
+    documents,
+    jwks,
+    outgoing,
+    prompts,
+    staff_forms,
+    tenants,
+    usage,
+    visitors,
+)
 from frontdesk.channels.access import FOR_ALL, Access, Caller, Default, Machine, Named, Needed, Public
 from frontdesk.channels.addresses import Clients, Network
-from frontdesk.channels.api_keys import ApiKeyOut, ApiKeyPage, NewApiKeyOut
-from frontdesk.channels.audit import AuditActorOut, AuditEntryOut, AuditPage
 from frontdesk.channels.declared import declared, refuse_undeclared
 from frontdesk.channels.http import MESSAGE_ROUTES
-from frontdesk.channels.jwks import JwksOut
 from frontdesk.channels.openapi import also, answers, components, failures
-from frontdesk.channels.outgoing import (
-    AcceptedOut,
-    ConversationOut,
-    ExplanationOut,
-    JudgementOut,
-    PageOut,
-    SessionOut,
-    SessionPage,
-    SessionWithHistory,
-)
-from frontdesk.channels.staff_forms import (
-    InvitedOut,
-    LinkOut,
-    MeOut,
-    OptionsOut,
-    ProposedOut,
-    RecoveryCodesOut,
-    SignInOut,
-    SignInsOut,
-    StaffOut,
-    StaffPage,
-    TokensOut,
-)
-from frontdesk.channels.visitors import VisitorOut
 from frontdesk.conversations.models import Answer
 from frontdesk.core.errors import (
     AddressRefused,
@@ -69,6 +54,7 @@ from frontdesk.server import docs
 from frontdesk.server.cross_origin import CrossOrigin, OriginsOf
 from frontdesk.server.errors import ErrorRenderer
 from frontdesk.server.examples import FAILURES, show_examples
+from frontdesk.server.health import FORMS as HEALTH_FORMS
 from frontdesk.server.health import Alive, Component, Health, NotReady, Ready
 from frontdesk.server.middleware import Refused, Surroundings
 from frontdesk.telemetry.metrics import Metrics
@@ -102,15 +88,10 @@ SECURITY = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
 
+# What answers are made of: OpenAPI shows each by its name.
 FORMS = (
-    AcceptedOut, Alive, Answer, ApiKeyOut, ApiKeyPage, AuditActorOut, AuditEntryOut, AuditPage, Component,
-    ConversationOut, Excerpt, ExplanationOut, InvitedOut, JudgementOut, JwksOut, LinkOut, MeOut, NewApiKeyOut,
-    NotReady, OptionsOut, PageOut, ProposedOut, Ready, RecoveryCodesOut, SessionOut, SessionPage,
-    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut, VisitorOut,
-    SessionWithHistory, SignInOut, SignInsOut, StaffOut, StaffPage, TokensOut,
-    ConversationOut, Excerpt, ExplanationOut, JudgementOut, JwksOut, NewApiKeyOut, NotReady, PageOut, Ready,
-    SessionOut, SessionPage, SessionWithHistory,
-    *prompts.FORMS, *documents.FORMS, *usage.FORMS, *tenants.FORMS, *contacts.FORMS,
+    Answer, Excerpt, *api_keys.FORMS, *audit.FORMS, *contacts.FORMS, *documents.FORMS, *HEALTH_FORMS, *jwks.FORMS,
+    *outgoing.FORMS, *prompts.FORMS, *staff_forms.FORMS, *tenants.FORMS, *usage.FORMS, *visitors.FORMS,
 )  # fmt: skip
 
 

@@ -42,6 +42,9 @@ class Component(msgspec.Struct, frozen=True):
     detail: Any
 
 
+FORMS = (Alive, Component, NotReady, Ready)
+
+
 class Health:
     """Checks by component; `needed` ones decide whether the server is ready."""
 
