@@ -50,6 +50,29 @@ async def keys(client: httpx.AsyncClient, headers: dict[str, str]) -> list[dict[
         cursor = {"cursor": response.json()["next_cursor"]}
 
 
+async def test_a_key_that_is_asked_for_twice_is_made_once(served: Served, bare: httpx.AsyncClient) -> None:
+    maker = await served.bearing_key("clinic")
+    body, once = {"name": "once", "scopes": ["chat"]}, maker | {"idempotency-key": str(uuid4())}
+    first = (await bare.post("/api/admin/keys", json=body, headers=once)).json()
+    again = await bare.post("/api/admin/keys", json=body, headers=once)
+    assert again.status_code == 201
+    same = ("prefix", "name", "scopes", "made_by", "expires_at", "revoked_at")
+    assert [again.json()[each] for each in same] == [first[each] for each in same]
+    assert again.json()["key"] != first["key"]  # which is kept nowhere: it is another, in place of the first
+    assert [each["name"] for each in await keys(bare, maker)].count("once") == 1
+    said, used = {"user_id": "ann", "message": "hello"}, {"x-api-key": again.json()["key"]}
+    assert (await bare.post("/api/clinic/chat", json=said, headers=used)).status_code == 200
+    refused = await bare.post("/api/clinic/chat", json=said, headers={"x-api-key": first["key"]})
+    assert (refused.status_code, refused.json()["error_code"]) == (401, "TOKEN_INVALID")
+    other = await bare.post("/api/admin/keys", json=body | {"name": "other"}, headers=once)
+    assert (other.status_code, other.json()["error_code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    assert (await bare.delete(f"/api/admin/keys/{again.json()['id']}", headers=maker)).status_code == 204
+    gone = await bare.post("/api/admin/keys", json=body, headers=once)
+    assert (gone.status_code, gone.json()["error_code"]) == (409, "CONFLICT")
+    elsewhere = await served.bearing_key("clinic") | {"idempotency-key": once["idempotency-key"]}
+    assert (await bare.post("/api/admin/keys", json=body, headers=elsewhere)).status_code == 201  # another's key
+
+
 async def test_a_key_makes_no_key_that_may_more(served: Served, bare: httpx.AsyncClient) -> None:
     maker = await served.bearing_key("clinic", "keys:write", "chat")
     more = await bare.post("/api/admin/keys", json={"name": "x", "scopes": ["chat", "audit:read"]}, headers=maker)

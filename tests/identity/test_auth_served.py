@@ -216,6 +216,24 @@ async def test_lists_go_on_by_cursor_and_changes_need_the_version_they_were_mean
     assert gone.status_code == 204
 
 
+async def test_who_is_invited_twice_with_one_key_is_invited_once(desk: Served) -> None:
+    headers = bearing((await tokens(desk))["access_token"]) | {"idempotency-key": "invite-ina"}
+    body = {"email": "ina@example.org", "role": "viewer"}
+    first = (await desk.nobody.post("/api/admin/staff", json=body, headers=headers)).json()
+    again = await desk.nobody.post("/api/admin/staff", json=body, headers=headers)
+    assert (again.status_code, again.json()["staff"]) == (201, first["staff"])
+    assert again.json()["link"] != first["link"]  # the newest counts
+    for other in ({"email": "ida@example.org"}, {"role": "admin"}):
+        refused = await desk.nobody.post("/api/admin/staff", json=body | other, headers=headers)
+        assert (refused.status_code, refused.json()["error_code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    begins = {"token": token_of(again.json()["link"]), "name": "Ina", "password": PASSWORD}
+    assert (await desk.nobody.post("/api/auth/accept", json=begins)).status_code == 200
+    late = await desk.nobody.post("/api/admin/staff", json=body, headers=headers)
+    assert (late.status_code, late.json()["staff"]["state"], late.json()["link"]) == (201, "active", None)
+    anew = headers | {"idempotency-key": "another"}
+    assert (await desk.nobody.post("/api/admin/staff", json=body, headers=anew)).json()["error_code"] == "CONFLICT"
+
+
 async def test_ones_sign_ins_go_on_by_cursor(desk: Served) -> None:
     given = await member(desk, "viewer", "sid@example.org")
     for _ in range(2):

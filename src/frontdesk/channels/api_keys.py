@@ -10,11 +10,11 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictStr
 
 from frontdesk.channels.access import Access, Caller
 from frontdesk.channels.addresses import client_address
-from frontdesk.channels.bodies import READABLE, read_form, readable
-from frontdesk.channels.http import UNREADABLE, Limit
+from frontdesk.channels.bodies import READABLE, idempotency_key, read_form, readable
+from frontdesk.channels.http import KEY_PARAMETER, UNREADABLE, Limit
 from frontdesk.channels.openapi import answers, failures, nothing
 from frontdesk.core.clock import iso
-from frontdesk.core.errors import NotFound
+from frontdesk.core.errors import Conflict, IdempotencyConflict, NotFound
 from frontdesk.core.json import dumps
 from frontdesk.identity.api_key_store import ApiKey
 from frontdesk.identity.api_keys import ApiKeys
@@ -88,9 +88,12 @@ class ApiKeyPage(msgspec.Struct, frozen=True):
 
 FORMS = (ApiKeyOut, ApiKeyPage, NewApiKeyOut)
 
-_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": ApiKeyIn.model_json_schema()}}}}
+_BODY: dict[str, Any] = {
+    "parameters": [KEY_PARAMETER],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": ApiKeyIn.model_json_schema()}}},
+}
 _LISTED = answers(200, ApiKeyPage, "The keys")
-_MADE = answers(201, NewApiKeyOut, "The key, with its secret") | failures(*UNREADABLE)
+_MADE = answers(201, NewApiKeyOut, "The key, with its secret") | failures(*UNREADABLE, Conflict, IdempotencyConflict)
 _REVOKED = nothing("It is revoked") | failures(NotFound)
 
 
@@ -121,6 +124,7 @@ def build_router(api_keys: ApiKeys, access: Access) -> APIRouter:
             wanted.scopes,
             wanted.expires_at,
             caller.principal.permissions,
+            idempotency_key(request),
         )
         response = _json(NewApiKeyOut.made(key, text), 201)
         response.headers["Cache-Control"] = "no-store"

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from frontdesk.channels.access import Access, Caller
 from frontdesk.channels.addresses import client_address
 from frontdesk.channels.auth import body
-from frontdesk.channels.bodies import read_form
-from frontdesk.channels.http import UNREADABLE, Cursor, Limit
+from frontdesk.channels.bodies import idempotency_key, read_form
+from frontdesk.channels.http import KEY_PARAMETER, UNREADABLE, Cursor, Limit
 from frontdesk.channels.openapi import answers, failures, nothing
 from frontdesk.channels.staff_forms import ChangeIn, InvitedOut, InviteIn, StaffOut, StaffPage
-from frontdesk.core.errors import Conflict, FieldError, Invalid, NotFound, RateLimited
+from frontdesk.core.errors import Conflict, FieldError, IdempotencyConflict, Invalid, NotFound, RateLimited
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
 from frontdesk.identity.staff import STAFF_ROLES, Staff, State
@@ -44,7 +44,12 @@ def build_router(staffing: Staffing, access: Access, quotas: Quotas) -> APIRoute
         page = StaffPage([StaffOut.of(staff) for staff in found[:limit]], next_cursor)
         return Response(dumps(page), media_type="application/json")
 
-    @router.post("", status_code=201, responses=_INVITED, openapi_extra=body(InviteIn))
+    @router.post(
+        "",
+        status_code=201,
+        responses=_INVITED | failures(Conflict, IdempotencyConflict),
+        openapi_extra=body(InviteIn) | {"parameters": [KEY_PARAMETER]},
+    )
     async def invite(caller: Annotated[Caller, writes], request: Request) -> Response:
         """Invite somebody."""
         said = await read_form(request, InviteIn)
@@ -54,7 +59,9 @@ def build_router(staffing: Staffing, access: Access, quotas: Quotas) -> APIRoute
         tenant = caller.tenant
         name = said.name or said.email.partition("@")[0]
         await quotas.admit_invitation(tenant.id, tenant.slug)
-        invited = await staffing.invite(tenant.id, tenant.name, _by(caller, request), said.email, name, said.role)
+        invited = await staffing.invite(
+            tenant.id, tenant.name, _by(caller, request), said.email, name, said.role, idempotency_key(request)
+        )
         form = InvitedOut(StaffOut.of(invited.staff), invited.link)
         return Response(dumps(form), 201, {"cache-control": "no-store"}, media_type="application/json")
 

@@ -55,16 +55,35 @@ async def note_used(db: Database, used: Mapping[UUID, datetime]) -> None:
 async def add(
     scope: TenantScope, key_id: UUID, prefix: str, digest: bytes, name: str, scopes: Sequence[str], made_by: str,
     expires_at: datetime | None,
-) -> ApiKey:  # fmt: skip
+) -> ApiKey | None:  # fmt: skip
+    """None when there is one of that prefix."""
     query = """
-        INSERT INTO api_keys (tenant_id, id, prefix, hash, name, scopes, made_by, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-     RETURNING id, prefix, name, scopes, made_by, created_at, expires_at, last_used_at, revoked_at
+           INSERT INTO api_keys (tenant_id, id, prefix, hash, name, scopes, made_by, expires_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      ON CONFLICT (prefix) DO NOTHING
+        RETURNING id, prefix, name, scopes, made_by, created_at, expires_at, last_used_at, revoked_at
     """
     row = await scope.fetchrow(
         query, scope.tenant_id, key_id, prefix, digest, name, list(scopes), made_by, expires_at
     )  # fmt: skip
-    return _key(row)
+    return _key(row) if row is not None else None
+
+
+async def of_prefix(scope: TenantScope, prefix: str) -> ApiKey | None:
+    """Revoked ones too. Nobody changes it until the scope ends."""
+    query = """
+        SELECT id, prefix, name, scopes, made_by, created_at, expires_at, last_used_at, revoked_at
+          FROM api_keys
+         WHERE tenant_id = $1
+           AND prefix = $2
+           FOR UPDATE
+    """
+    row = await scope.fetchrow(query, scope.tenant_id, prefix)
+    return _key(row) if row is not None else None
+
+
+async def remove(scope: TenantScope, key_id: UUID) -> None:
+    await scope.execute("DELETE FROM api_keys WHERE tenant_id = $1 AND id = $2", scope.tenant_id, key_id)
 
 
 async def keys(scope: TenantScope, before: UUID | None, limit: int) -> list[ApiKey]:

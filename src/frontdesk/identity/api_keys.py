@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -17,9 +18,11 @@ from frontdesk import audit
 from frontdesk.audit import Actor
 from frontdesk.core.clock import Clock, iso
 from frontdesk.core.errors import (
+    Conflict,
     DatabaseUnavailable,
     FieldError,
     Forbidden,
+    IdempotencyConflict,
     Invalid,
     NotFound,
     TokenExpired,
@@ -43,7 +46,6 @@ _REMEMBERED_S = 60.0
 _KEYS = 10_000
 
 _FORM = re.compile(r"fd_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
-_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 class _Known(NamedTuple):
@@ -83,10 +85,15 @@ class ApiKeys:
         scopes: Iterable[str],
         expires_at: datetime | None,
         held: frozenset[Permission] = SCOPES,
+        once: str | None = None,
     ) -> tuple[ApiKey, str]:
         """The key, and the text that it is used by, which can't be had again. `held`: what the maker himself may.
 
-        Raises Invalid (an unknown scope, an expiry that has gone by), Forbidden (a scope that the maker lacks).
+        `once`: an idempotency key of the maker's. The second time another key of the same prefix takes the place of the
+        first, whose text is nowhere, unless that is in use or was revoked.
+
+        Raises Invalid (an unknown scope, an expiry that has gone by), Forbidden (a scope that the maker lacks),
+        IdempotencyConflict, Conflict.
         """
         wanted = sorted(set(scopes))
         unknown = [scope for scope in wanted if scope not in SCOPES]
@@ -98,14 +105,32 @@ class ApiKeys:
         lacking = [scope for scope in wanted if scope not in held]
         if lacking:
             raise Forbidden(f"A key can't be given what its maker does not have: {', '.join(lacking)}.")
-        prefix = "".join(secrets.choice(_LETTERS) for _ in range(12))
+        made_by = f"{maker.kind}/{maker.id}"
+        seed = secrets.token_bytes(32) if once is None else f"{tenant_id}\n{made_by}\n{once}".encode()
+        prefix = b32encode(hashlib.sha256(seed).digest())[:12].decode().lower()
         text = f"fd_{prefix}_{secrets.token_urlsafe(32)}"
         digest = hashlib.sha256(text.encode()).digest()
         async with self._db.scope(tenant_id) as scope:
-            made_by = f"{maker.kind}/{maker.id}"
+            before = await store.of_prefix(scope, prefix) if once is not None else None
+            if before is not None:
+                self._refuse_another(before, (name, tuple(wanted), expires_at))
+                await store.remove(scope, before.id)
             key = await store.add(scope, new_id(), prefix, digest, name, wanted, made_by, expires_at)
-            await audit.append(scope, maker, "key.created", f"key/{key.id}", after=_recorded(key))
+            if key is None:
+                raise Conflict("The same key is being made right now. Try again.", retry_after=1)
+            await audit.append(
+                scope, maker, "key.created", f"key/{key.id}", _recorded(before) if before else None, _recorded(key)
+            )
+        if before is not None:
+            self._known.drop(lambda known: known.id == before.id)
         return key, text
+
+    def _refuse_another(self, made: ApiKey, asked: tuple[str, tuple[str, ...], datetime | None]) -> None:
+        """Raises IdempotencyConflict, Conflict."""
+        if (made.name, made.scopes, made.expires_at) != asked:
+            raise IdempotencyConflict("This Idempotency-Key was used with another body. Use a new key.")
+        if made.revoked_at is not None or made.last_used_at is not None or made.id in self._used:
+            raise Conflict("This key was made before, and is in use or revoked. Its text was shown once.")
 
     async def listed(self, tenant_id: UUID, before: UUID | None, limit: int) -> list[ApiKey]:
         """The newest first, revoked ones too."""

@@ -1,14 +1,14 @@
 """Who belongs to a tenant's staff: inviting, changing and removing people, and the links that they are sent."""
 
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
 from frontdesk import audit
 from frontdesk.audit import Actor
 from frontdesk.core.clock import Clock
-from frontdesk.core.errors import Conflict, Forbidden, FrontdeskError, NotFound
+from frontdesk.core.errors import Conflict, Forbidden, FrontdeskError, IdempotencyConflict, NotFound
 from frontdesk.core.ids import new_id
 from frontdesk.db import Database, TenantScope
 from frontdesk.identity import failures, links, session_store, staff_store
@@ -83,15 +83,24 @@ class Staffing:
             raise NotFound(f"There is nobody with the address {email}.")
         return found[0]
 
-    async def invite(self, tenant_id: UUID, tenant_name: str, by: By, email: str, name: str, role: Role) -> Invited:
-        """Raises Invalid, Forbidden, RateLimited, Conflict when the address is somebody's already."""
+    async def invite(
+        self, tenant_id: UUID, tenant_name: str, by: By, email: str, name: str, role: Role, once: str | None = None
+    ) -> Invited:
+        """`once`: an idempotency key of the caller's. The second time the same person gets another link in place of the
+        first, or none who has accepted.
+
+        Raises Invalid, Forbidden, RateLimited, IdempotencyConflict, Conflict when the address is somebody's already.
+        """
         email = folded(email)
+        staff_id = new_id() if once is None else uuid5(tenant_id, f"{by.actor.kind} {by.actor.id} {once}")
         async with self._db.scope(tenant_id) as scope:
             await staff_store.take_turns(scope)
             await _authorised(scope, by, None, role)
-            staff = await staff_store.add_staff(scope, new_id(), email, name, role, State.INVITED)
+            staff = await staff_store.add_staff(scope, staff_id, email, name, role, State.INVITED)
             if staff is None:
-                raise Conflict("Somebody with this e-mail address is there already.")
+                staff = await _invited_before(scope, staff_id, email, role)
+                if staff.state is not State.INVITED:
+                    return Invited(staff, None)
             await self._count_invitation(scope, staff)
             token = await links.make(scope, Purpose.INVITATION, staff.id, self._clock.now())
             await audit.append(scope, by.actor, "staff.invited", f"staff/{staff.id}", after=_recorded(staff))
@@ -254,6 +263,16 @@ async def _existing(scope: TenantScope, staff_id: UUID) -> Staff:
     staff = await staff_store.staff_by_id(scope, staff_id)
     if staff is None:
         raise NotFound("There is nobody with this id.")
+    return staff
+
+
+async def _invited_before(scope: TenantScope, staff_id: UUID, email: str, role: Role) -> Staff:
+    """Raises Conflict, IdempotencyConflict."""
+    staff = await staff_store.staff_by_id(scope, staff_id)
+    if staff is None:
+        raise Conflict("Somebody with this e-mail address is there already.")
+    if (staff.email, staff.role) != (email, role):
+        raise IdempotencyConflict("Somebody else was invited with this key, or as something else. Use a new key.")
     return staff
 
 
