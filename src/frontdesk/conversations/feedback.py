@@ -10,6 +10,7 @@ import msgspec
 
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import Tenant
+from frontdesk.conversations.contact_names import contact_name
 from frontdesk.conversations.models import Author
 from frontdesk.conversations.sealed import Sealed
 from frontdesk.core.clock import Clock
@@ -102,7 +103,7 @@ class Feedback:
                 "conversation_id": conversation_id,
                 "turn_id": turn_id,
                 "message_id": message_id,
-                "author": author,
+                "author": contact_name(tenant.id, author, tenant.settings.privacy.events),
                 "verdict": verdict,
                 "agent": agent,
             }
@@ -121,7 +122,8 @@ class Feedback:
             turn_id, conversation_id, _ = await _turn_of(scope, message_id, contact)
             if await _judgement(scope, turn_id, author) is None:
                 return
-            payload = {"conversation_id": conversation_id, "turn_id": turn_id, "author": author}
+            who = contact_name(tenant.id, author, tenant.settings.privacy.events)
+            payload = {"conversation_id": conversation_id, "turn_id": turn_id, "author": who}
             await self._events.append(scope, "feedback", str(conversation_id), "feedback.withdrawn", payload)
             await _remove(scope, turn_id, author)
         self._told()

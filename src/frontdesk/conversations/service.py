@@ -12,6 +12,8 @@ import msgspec
 import structlog
 
 from frontdesk.agents.models import Step, Tenant
+from frontdesk.audit import contact_target
+from frontdesk.conversations.contact_names import contact_name
 from frontdesk.conversations.elsewhere import Echo, Elsewhere
 from frontdesk.conversations.feedback import Judgement, judgements_of
 from frontdesk.conversations.live import Happening, Live, Outcome, happenings_of
@@ -26,7 +28,7 @@ from frontdesk.conversations.models import (
     TurnInput,
     TurnRecord,
 )
-from frontdesk.conversations.store import ConversationStore
+from frontdesk.conversations.store import ConversationStore, Told
 from frontdesk.core.errors import (
     AnswerLate,
     BudgetUsedUp,
@@ -139,7 +141,7 @@ class Conversations:
             join=settings.join_bursts,
             window=settings.window_messages,
             most=settings.limits.conversation_messages,
-            told=self._told(settings.privacy, incoming.text),
+            told=self._told(tenant.id, settings.privacy, incoming),
         )
         if not accepted.repeated:
             self._metrics.messages.labels(tenant.slug).inc()
@@ -148,16 +150,17 @@ class Conversations:
             self._wake()
         return accepted
 
-    def _told(self, privacy: PrivacySettings, text: str) -> str | None:
-        """What the log of events is told in place of the text; None for the text itself."""
+    def _told(self, tenant_id: UUID, privacy: PrivacySettings, incoming: Incoming) -> Told | None:
+        """What the log of events is told of a message; None for the message itself."""
         hides = privacy.hidden_from(privacy.events)
         if not hides:
             return None
         try:
-            return Redaction(self._detector, hides, for_good=True).hide([Text(text)])[0]
+            content = Redaction(self._detector, hides, for_good=True).hide([Text(incoming.text)])[0]
+            return Told(contact_name(tenant_id, incoming.contact, privacy.events), content)
         except Exception as error:  # noqa: BLE001 - an edge: whatever is wrong with the search, it is kept and not told
             log.error("privacy.failed", error=type(error).__name__)
-            return WITHHELD
+            return Told(contact_target(tenant_id, incoming.contact), WITHHELD)
 
     async def outcome(self, tenant_id: UUID, conversation_id: UUID, turn_id: UUID) -> Answer:
         """Waits for the turn's answer. Raises TurnFailed with its code when it ended without one, AnswerLate."""

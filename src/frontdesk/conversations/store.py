@@ -60,6 +60,13 @@ class Ending(msgspec.Struct, frozen=True):
     events: tuple[tuple[str, str, bytes], ...]  # topic, type, sealed payload
 
 
+class Told(msgspec.Struct, frozen=True):
+    """Of a message, without personal data."""
+
+    contact: str
+    content: str
+
+
 class Completed(msgspec.Struct, frozen=True):
     outcome: str  # completed | lost | overtaken | cleared
     seq: int | None
@@ -88,10 +95,10 @@ class ConversationStore:
         join: bool,
         window: int,
         most: int | None = None,
-        told: str | None = None,
+        told: Told | None = None,
     ) -> Accepted:
         """Keeps the message. `most`: messages that a conversation may have. `told`: what the log of events is told in
-        place of its text.
+        place of what it says.
 
         Raises ConversationNotFound (another contact's), SessionExpired, IdempotencyConflict, QuotaReached.
         """
@@ -100,9 +107,9 @@ class ConversationStore:
         payload = {
             "conversation_id": incoming.conversation_id,
             "message_id": message_id,
-            "contact": incoming.contact,
+            "contact": incoming.contact if told is None else told.contact,
             "role": "user",
-            "content": incoming.text if told is None else told,
+            "content": incoming.text if told is None else told.content,
         }
         [row] = await self._db.call(
             _ACCEPT,

@@ -14,8 +14,8 @@ from structlog.contextvars import bind_contextvars
 
 from frontdesk.agents.definitions import DefinitionsCache
 from frontdesk.agents.models import Tenant, TenantSettings
-from frontdesk.audit import contact_target
 from frontdesk.conversations.answering import Answering, Draft, TurnLost
+from frontdesk.conversations.contact_names import contact_name
 from frontdesk.conversations.live import Live, Outcome, TurnLive
 from frontdesk.conversations.models import Answer, Author, Failure, TurnInput, UsageOut
 from frontdesk.conversations.sealed import Sealed
@@ -27,8 +27,7 @@ from frontdesk.db import Database
 from frontdesk.events.wakeups import Wakeups
 from frontdesk.llm.ledger import LedgerRow
 from frontdesk.llm.store import insert_calls
-from frontdesk.privacy import patterns
-from frontdesk.privacy.policy import Handling
+from frontdesk.privacy.policy import Handling, PrivacySettings
 from frontdesk.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -38,6 +37,7 @@ RECOVER_EVERY_S = 2.0
 RECOVER_AT_ONCE = 16
 OWED_AT_MOST = 10_000
 RELEASE_WITHIN_S = 1.0
+CAREFUL = PrivacySettings(events=Handling.REDACT)  # for a tenant whose own settings can't be read
 
 
 class Worker:
@@ -206,9 +206,10 @@ class Worker:
         duration_ms = max(0, int((self._clock.now() - turn.accepted_at).total_seconds() * 1000))
         tenant = await self._tenant(turn.tenant_id, turn.version)
         slug = tenant.slug if tenant else "unknown"
-        who = _in_logs(turn, tenant)
+        privacy = tenant.settings.privacy if tenant else CAREFUL
+        who = contact_name(turn.tenant_id, turn.contact, privacy.logs)
         try:
-            return await self._complete(turn, live, slug, who, draft, rows, duration_ms, begun)
+            return await self._complete(turn, live, slug, who, privacy.events, draft, rows, duration_ms, begun)
         except TurnLost:
             raise
         except (DatabaseUnavailable, asyncio.CancelledError):  # kept or not, nobody knows: twice is as once
@@ -217,7 +218,8 @@ class Worker:
         except Exception:  # an answer that can't be kept would be made again and again: its turn ends without one
             log.exception("turn.unkeepable", turn_id=str(turn.turn_id), correlation_id=turn.correlation_id)
         await self._keep_rows(turn, rows)
-        return await self._complete(turn, live, slug, who, self._answering.failed("INTERNAL"), [], duration_ms, begun)
+        failed = self._answering.failed("INTERNAL")
+        return await self._complete(turn, live, slug, who, privacy.events, failed, [], duration_ms, begun)
 
     async def _draft(self, turn: TurnInput, live: TurnLive, rows: list[LedgerRow]) -> Draft:
         if turn.attempt - turn.handovers > self._attempts:
@@ -257,6 +259,7 @@ class Worker:
         live: TurnLive,
         tenant: str,
         who: str,
+        events_handling: Handling,
         draft: Draft,
         rows: list[LedgerRow],
         duration_ms: int,
@@ -283,7 +286,7 @@ class Worker:
             duration_ms=duration_ms,
             in_reply_to=turn.covers,
         )
-        ending = self._ending(turn, draft, answer, rows, duration_ms)
+        ending = self._ending(turn, draft, answer, rows, duration_ms, events_handling)
         done = await self._persist(turn, ending, begun)
         if done.outcome == "lost":
             await self._keep_rows(turn, rows)
@@ -320,7 +323,15 @@ class Worker:
         )
         return done.next_turn
 
-    def _ending(self, turn: TurnInput, draft: Draft, answer: Answer, rows: list[LedgerRow], duration_ms: int) -> Ending:
+    def _ending(
+        self,
+        turn: TurnInput,
+        draft: Draft,
+        answer: Answer,
+        rows: list[LedgerRow],
+        duration_ms: int,
+        events_handling: Handling,
+    ) -> Ending:
         tenant_id = turn.tenant_id
         if draft.error_code is None:
             author = Author.AGENT
@@ -340,7 +351,9 @@ class Worker:
         }
         events = [("turns", type_, self._sealed.json(tenant_id, payload))]
         if draft.escalated:
-            reason = {"conversation_id": turn.conversation_id, "reason": draft.routing.reason}
+            # A reason may quote the contact.
+            why = draft.routing.reason if events_handling is Handling.PASS else draft.routing.stage
+            reason = {"conversation_id": turn.conversation_id, "reason": why}
             events.append(("handoff", "escalation.requested", self._sealed.json(tenant_id, reason)))
         return Ending(
             state=draft.state,
@@ -394,10 +407,3 @@ def metadata_of(answer: Answer) -> dict[str, object]:
     for known in ("text", "seq", "message_id", "in_reply_to"):
         del fields[known]
     return fields
-
-
-def _in_logs(turn: TurnInput, tenant: Tenant | None) -> str:
-    """The contact's id; of an e-mail address or the like a hash, unless the tenant wants it as it is."""
-    passes = tenant is not None and tenant.settings.privacy.logs is Handling.PASS
-    is_shown = passes or not patterns.find(turn.contact)
-    return turn.contact if is_shown else contact_target(turn.tenant_id, turn.contact)
