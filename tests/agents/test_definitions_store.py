@@ -120,3 +120,15 @@ async def test_definitions_are_loaded_once_per_version(database: Database, tenan
         version = await store.bump_version(scope)
     assert "desk" not in (await cache.at(tenant_id, 1)).agents
     assert "desk" in (await cache.at(tenant_id, version)).agents
+
+
+async def test_the_oldest_versions_of_a_prompt_go(
+    database: Database, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_VERSIONS", 3)
+    async with database.scope(tenant_id) as scope:
+        for text in "abcdee":
+            await store.put_prompt(scope, "desk", text)
+        await store.put_prompt(scope, "other", "a")
+        assert [each.version for each in await store.prompt_versions(scope, "desk")] == [5, 4, 3]
+        assert [each.version for each in await store.prompt_versions(scope, "other")] == [1]

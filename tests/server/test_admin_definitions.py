@@ -218,3 +218,14 @@ async def test_every_change_stands_in_the_audit_log_with_what_changed(desk: Serv
     assert (added.action, added.actor_kind) == ("agent.added", "command")  # at the server's first start
     assert (entry.action, entry.actor_kind) == ("agent.changed", "api_key")
     assert (bytes(entry.before), bytes(entry.after)) == (b'{"max_steps":8}', b'{"max_steps":3}')
+
+
+async def test_definitions_of_an_organisation_have_an_end(desk: Served) -> None:
+    """Each change reads all of them."""
+    large = {"template": "\N{GRINNING FACE}" * 190_000}  # 760 KB
+    answered = [(await desk.client.put(f"/api/admin/prompts/large{n}", json=large)).status_code for n in range(7)]
+    assert answered == [200] * 6 + [403]
+    refused = await desk.client.put("/api/admin/prompts/large7", json=large)
+    assert refused.json()["error_code"] == "QUOTA_REACHED"
+    for n in range(6):
+        assert (await desk.client.delete(f"/api/admin/prompts/large{n}")).status_code == 204

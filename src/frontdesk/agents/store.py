@@ -15,6 +15,10 @@ from frontdesk.tools.types import ToolDefinition
 MOST = 2_000
 
 
+# Of a prompt that are kept.
+MOST_VERSIONS = 100
+
+
 async def load_definitions(scope: TenantScope) -> Definitions:
     """All of it at one moment: the tenant's version and what it stands for. Raises TenantNotFound."""
     query = """
@@ -134,7 +138,8 @@ async def put_alias(scope: TenantScope, alias: Alias) -> None:
 
 
 async def put_prompt(scope: TenantScope, name: str, template: str) -> Prompt:
-    """The prompt at its newest version, which is a new one when the text differs from the last."""
+    """The prompt at its newest version, which is a new one when the text differs from the last; the oldest goes then,
+    where there are MOST_VERSIONS."""
     query = """
         WITH latest AS (
             SELECT version, template
@@ -148,10 +153,15 @@ async def put_prompt(scope: TenantScope, name: str, template: str) -> Prompt:
             INSERT INTO prompts (tenant_id, name, version, template)
             SELECT $1, $2, coalesce((SELECT version FROM latest), 0) + 1, $3
              WHERE NOT EXISTS (SELECT FROM latest WHERE template = $3)
-            RETURNING version)
+            RETURNING version),
+        gone AS (
+            DELETE FROM prompts
+             WHERE tenant_id = $1
+               AND name = $2
+               AND version <= (SELECT version FROM made) - $4)
         SELECT coalesce((SELECT version FROM made), (SELECT version FROM latest))
     """
-    return Prompt(name, await scope.fetchval(query, scope.tenant_id, name, template), template)
+    return Prompt(name, await scope.fetchval(query, scope.tenant_id, name, template, MOST_VERSIONS), template)
 
 
 async def prompt_versions(scope: TenantScope, name: str, limit: int = 50, below: int | None = None) -> list[Prompt]:

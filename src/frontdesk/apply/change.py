@@ -15,13 +15,16 @@ from frontdesk.apply.problems import Problems
 from frontdesk.apply.recording import record
 from frontdesk.apply.sources import HeldFiles, place_at
 from frontdesk.apply.written import Values, values_of
-from frontdesk.core.errors import Conflict, DefinitionError, FieldError, TenantNotFound
+from frontdesk.core.errors import Conflict, DefinitionError, FieldError, QuotaReached, TenantNotFound
+from frontdesk.core.json import dumps
 from frontdesk.tenants import store as tenants_store
 
 # Changes the values, which are its own. Raises what the caller is to read.
 Edit = Callable[[Values], None]
 
 _TRIES = 3
+# Of all definitions of a tenant, as JSON: each change reads the whole, and servers keep it in memory.
+MOST_BYTES = 5_000_000
 
 
 async def change(
@@ -30,7 +33,7 @@ async def change(
     """What is stored now. Nothing is done where `edit` changes nothing. `code`: the deployment's folder of the tenant.
 
     Two at once take turns: `edit` is done again on what the other left. Raises DefinitionError with the fields that
-    are wrong, TenantNotFound, and what `edit` raises.
+    are wrong, TenantNotFound, QuotaReached, and what `edit` raises.
     """
     for _ in range(_TRIES):
         async with services.database.scope(tenant_id) as scope:
@@ -38,6 +41,7 @@ async def change(
             secrets = list(await tenants_store.secrets(scope))
         before, after = values_of(stored), values_of(stored)
         edit(after)
+        _refuse_growth(before, after)
         wanted = await asyncio.to_thread(read_values, after, secrets, services.providers, code)
         changes = compare(wanted, stored, {}, {})
         if not changes:
@@ -55,6 +59,13 @@ async def change(
         await services.fit(now)
         return now
     raise Conflict("Others are changing the same definitions. Try again.", retry_after=1)
+
+
+def _refuse_growth(before: Values, after: Values) -> None:
+    """Raises QuotaReached. What is too large already, from files, may become smaller."""
+    size = len(dumps(after))
+    if size > MOST_BYTES and size > len(dumps(before)):
+        raise QuotaReached(f"An organisation's definitions may have {MOST_BYTES // 1_000_000} MB together.")
 
 
 def read_values(values: Values, secrets: list[str], providers: frozenset[str], code: Path | None) -> Folder:

@@ -27,6 +27,7 @@ from frontdesk.core.errors import (
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
+    QuotaReached,
 )
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
@@ -44,7 +45,7 @@ STORABLE = r"^[^\x00]*$"
 After = Annotated[str, Query(max_length=300, pattern=STORABLE, description="the next_cursor of an earlier answer")]
 Having = Annotated[str, Query(alias="name", max_length=60, description="only those whose name has this in it")]
 
-CHANGED = failures(*UNREADABLE, DefinitionError, Conflict, PreconditionFailed, PreconditionRequired)
+CHANGED = failures(*UNREADABLE, DefinitionError, Conflict, PreconditionFailed, PreconditionRequired, QuotaReached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def build_router(database: Database, prompts: Prompts, access: Access) -> APIRou
         limit: Limit = 50,
         cursor: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="the next_cursor of before")] = None,
     ) -> Response:
-        """Every text that the prompt has had. To go back to one, store it again."""
+        """The last hundred texts of the prompt. To go back to one, store it again."""
         async with database.scope(caller.tenant.id) as scope:
             found = await store.prompt_versions(scope, name, limit + 1, cursor)
         if not found and cursor is None:
