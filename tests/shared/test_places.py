@@ -15,7 +15,7 @@ from tests.shared.waiting import until
 from frontdesk.core.clock import SystemClock
 from frontdesk.core.ids import new_id
 from frontdesk.shared.metrics import SharedMetrics
-from frontdesk.shared.places import MemoryPlaces, RedisPlaces
+from frontdesk.shared.places import BLOCKS, TELL_EVERY_S, MemoryPlaces, RedisPlaces
 from frontdesk.shared.redis import RedisLink
 
 ONE, OTHER = new_id(), new_id()
@@ -104,10 +104,52 @@ async def test_an_earlier_writing_that_comes_later_is_not_believed(here: Process
     assert await here.begins(2)
     assert await here.begins(2)
     told = here.places._told[ONE]
-    assert (told.held, await here.places._link.ask(lambda: here.places._write(  # as it was written before both
-        [f"frontdesk:turns:{{{ONE}}}"], [here.places._process, 0, 0, 1000, -1]
-    ))) == (2, 1)  # fmt: skip
+    assert (told.holds, await here.places._link.ask(lambda: here.places._write(  # as it was written before both
+        [f"frontdesk:turns:{{{ONE}}}"], [here.places._process, 0, 0, 0, 1000, -1]
+    ))) == (2, [0, 0])  # fmt: skip
     assert not await there.begins(2)
+
+
+async def test_of_many_places_a_process_takes_some_at_once_and_all_are_used_all_the_same(
+    here: Process, there: Process, link: RedisLink
+) -> None:
+    most = 10 * BLOCKS
+
+    async def asked() -> int:
+        return int((await link.client.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+    assert await here.begins(most)
+    before = await asked()
+    assert [await here.begins(most) for _ in range(9)] == [True] * 9
+    assert await asked() == before
+    let_in = await asyncio.gather(*(process.begins(most) for _ in range(most) for process in (here, there)))
+    assert 10 + sum(let_in) == here.running[ONE] + there.running[ONE] == most
+
+
+async def test_what_is_held_is_never_more_than_was_given(here: Process, there: Process) -> None:
+    most = 10 * BLOCKS
+    for _ in range(most - 5):
+        assert await there.begins(most)
+    assert await here.begins(most)
+    async with here.telling(), there.telling():
+        for _ in range(4):  # whatever is told meanwhile
+            await asyncio.sleep(2 * TELL_EVERY_S)
+            await asyncio.gather(*(process.begins(most) for _ in range(3) for process in (here, there)))
+            assert here.running[ONE] + there.running[ONE] <= most
+    assert here.running[ONE] + there.running[ONE] == most
+
+
+async def test_a_block_that_is_not_used_any_more_is_given_back(here: Process, there: Process) -> None:
+    most = 10 * BLOCKS
+    for _ in range(11):
+        assert await here.begins(most)
+    async with here.telling():
+        here.running[ONE] = 0
+
+        async def all_are_free() -> bool:
+            return all([await there.begins(most) for _ in range(most - there.running[ONE])])
+
+        await until(all_are_free)
 
 
 async def test_without_redis_each_counts_its_own_and_with_it_all_again(
