@@ -92,7 +92,7 @@ class ScriptedDesk:
         }
         self.passages: dict[str, dict[str, Any]] = {}
         self.conversations: dict[str, list[dict[str, Any]]] = {}
-        self.history_error: tuple[int, str] | None = None
+        self.history_error: tuple[int, str, int] | None = None  # status, code, seconds to wait
         self.seen: list[str] = []
         self._exchanges: asyncio.Queue[Exchange] = asyncio.Queue()
         self._open: list[Exchange] = []
@@ -164,9 +164,9 @@ class ScriptedDesk:
         return await exchange.handled()
 
 
-def refusal(status: int, error_code: str) -> web.Response:
+def refusal(status: int, error_code: str, retry_after: int | None = None) -> web.Response:
     body = {"detail": "No.", "error_code": error_code, "timestamp": now(), "correlation_id": "c-1"}
-    return web.json_response(body | {"retry_after": None}, status=status)
+    return web.json_response(body | {"retry_after": retry_after}, status=status)
 
 
 def now() -> str:

@@ -450,7 +450,7 @@ async def test_two_pages_of_a_visitor_show_one_conversation(
 
 async def test_a_history_that_can_not_be_read_is_tried_again(page: Page, desk: ScriptedDesk) -> None:
     await open_and_write(page, desk, "Hello")
-    desk.history_error = (503, "UNAVAILABLE")
+    desk.history_error = (503, "UNAVAILABLE", 600)  # the page will not try by itself before it is told to
     await page.evaluate("localStorage.removeItem('frontdesk.clinic.unsent')")
     await page.reload()
     await expect(page.get_by_role("heading", name="The desk can’t be reached right now")).to_be_visible()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.command import run
+from tests.conftest import HANG_S
 from tests.identities import api_key, database_of
 from tests.served import Served
 
@@ -92,6 +93,7 @@ async def check_contract(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run",
         f"{served.url}/openapi.json", *amount, *arguments, *LEFT_OUT, "--continue-on-failure", "--warnings", "off",
+        "--request-timeout", str(HANG_S),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder,
     )  # fmt: skip
     try:
