@@ -1,6 +1,7 @@
 """Who may change whom: owners, the last of them, admins, and what happens when two change at the same time."""
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -257,6 +258,16 @@ async def test_operators_are_touched_by_operators_alone(office: Office) -> None:
     for attempt in attempts:
         with pytest.raises(Forbidden):
             await attempt
+
+
+async def test_repeating_an_invitation_is_no_way_to_become_operator(office: Office) -> None:
+    owner = await office.owner()
+    second = office.as_staff(await office.member(Role.OWNER, "pia@example.org"))
+    invite = partial(office.staffing.invite, office.tenant_id, "Acme", second, "ole@example.org", "Ole", Role.VIEWER)
+    invited = await invite("a key")
+    await office.change(office.as_staff(owner), invited.staff, is_operator=True)
+    with pytest.raises(Forbidden):
+        await invite("a key")
 
 
 @pytest.mark.parametrize("change", [{"role": Role.OWNER}, {"is_operator": True}], ids=lambda change: next(iter(change)))

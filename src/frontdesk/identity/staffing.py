@@ -99,6 +99,8 @@ class Staffing:
             staff = await staff_store.add_staff(scope, staff_id, email, name, role, State.INVITED)
             if staff is None:
                 staff = await _invited_before(scope, staff_id, email, role)
+                if staff.is_operator:
+                    _refuse_operators_by_others(by)
                 if staff.state is not State.INVITED:
                     return Invited(staff, None)
             await self._count_invitation(scope, staff)
