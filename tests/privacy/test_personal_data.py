@@ -167,6 +167,20 @@ async def test_erasing_again_or_somebody_unknown_finds_nothing(personal: Persona
     assert set(receipt.rows.values()) == {0}
 
 
+async def test_what_he_said_of_others_conversations_is_his(personal: PersonalData, owner: Any, tenant_id: UUID) -> None:
+    await talked(owner, tenant_id, "ann")
+    await talked(owner, tenant_id, "bob")
+    await owner.execute(
+        "INSERT INTO feedback (tenant_id, turn_id, author, verdict) "
+        "SELECT t.tenant_id, t.id, 'ann', 'wrong' FROM turns AS t JOIN conversations AS c ON c.id = t.conversation_id"
+    )
+    given = [row["row"] for row in await exported(personal, tenant_id, "ann") if row.get("table") == "feedback"]
+    assert sorted(each["author"] for each in given) == ["ann", "ann", "staff"]  # one of bob's conversation
+    receipt = await personal.erase(tenant_id, "ann", STAFF)
+    assert receipt.rows["feedback"] == 3
+    assert [row["author"] for row in await owner.fetch("SELECT author FROM feedback")] == ["staff"]
+
+
 async def test_of_a_session_that_was_cleared_what_is_left_goes_too(
     personal: PersonalData, owner: Any, tenant_id: UUID
 ) -> None:

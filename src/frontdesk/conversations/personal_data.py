@@ -295,9 +295,19 @@ class PersonalData:
             return opened.decode(errors="replace")
 
     async def _rows_of_contact(self, scope: TenantScope, contact: str) -> list[tuple[str, dict[str, Any]]]:
-        """His own row, records that name him, and what the audit log has of him."""
+        """His own row, his verdicts on others' conversations, his records, and what the audit log has of him."""
         query = "SELECT external_id, created_at FROM contacts WHERE tenant_id = $1 AND external_id = $2"
         rows = [("contacts", dict(row)) for row in await scope.fetch(query, scope.tenant_id, contact)]
+        query = """
+            SELECT f.turn_id, f.author, f.verdict, f.agent, f.given_at
+              FROM feedback AS f
+              JOIN turns AS t ON t.tenant_id = f.tenant_id AND t.id = f.turn_id
+              JOIN conversations AS c ON c.tenant_id = t.tenant_id AND c.id = t.conversation_id
+             WHERE f.tenant_id = $1
+               AND f.author = $2
+               AND c.contact <> $2
+        """
+        rows += [("feedback", dict(row)) for row in await scope.fetch(query, scope.tenant_id, contact)]
         query = f"SELECT collection, key, value, created_at FROM records WHERE tenant_id = $1 AND {_OF_HIM}"
         for row in await scope.fetch(query, scope.tenant_id, contact):
             rows.append(("records", dict(row) | {"value": json.loads(row["value"])}))
@@ -367,7 +377,9 @@ async def _erased_of_contact(scope: TenantScope, contact: str) -> dict[str, int]
     """When his turns are gone: whatever their tools wrote is seen, and nothing more can come (`tools/records.py`)."""
     records = f"DELETE FROM records WHERE tenant_id = $1 AND {_OF_HIM}"
     contacts = "DELETE FROM contacts WHERE tenant_id = $1 AND external_id = $2"
+    feedback = "DELETE FROM feedback WHERE tenant_id = $1 AND author = $2"  # on others' conversations
     return {
+        "feedback": await _counted(scope, feedback, contact),
         "records": await _counted(scope, records, contact),
         "contacts": await _counted(scope, contacts, contact),
     }
