@@ -130,7 +130,8 @@ async def _set(services: Services, owner: asyncpg.Connection, issuers: AsyncExit
     await settle(services, victim, {"anonymous_chat": False})
     for world in (victim, worlds["globex"], worlds["hooli"]):
         issuer = await issuers.enter_async_context(issuer_server())
-        named = [{"issuer": issuer.url, "audience": AUDIENCE, "jwks_url": f"{issuer.url}/keys"}]
+        roles = {"claim": "groups", "values": {"admins": "admin", "readers": "viewer"}, "others": "contact"}
+        named = [{"issuer": issuer.url, "audience": AUDIENCE, "jwks_url": f"{issuer.url}/keys", "roles": roles}]
         await settle(services, world, {"issuers": named, "http_allow": ["127.0.0.1"]})
         vouch(world, issuer)
     await life.suspend(services.database, suspended.id, TEST)

@@ -475,6 +475,23 @@ def issuers_other_user(cast: Cast, operation: Operation) -> Iterator[Attempt]:
         yield Attempt(operation, request, frozenset({403, 404} | gone))
 
 
+def issuers_staff(cast: Cast, operation: Operation) -> Iterator[Attempt]:
+    """Too weak for it by the tenant's own issuer; and another tenant's admin, who names the victim."""
+    needed = operation.needed
+    if needed is None:
+        return
+    request = cast.asked(operation, cast.victim).saying({"x-tenant": cast.victim.slug})
+    other = request.saying(cast.attacker.credential("issuer's admin"))
+    yield refused(operation, other, 401, "TOKEN_INVALID", note="other tenant's admin")
+    for name, role in (("issuer's viewer", Role.VIEWER), ("issuer's admin", Role.ADMIN)):
+        if needed.permission not in ROLES[role] - {Permission.ACCOUNT}:
+            asked = request.saying(cast.victim.credential(name))
+            if isinstance(needed, Machine):  # there nobody's issuers count
+                yield refused(operation, asked, 401, "TOKEN_INVALID", note=role)
+            else:
+                yield refused(operation, asked, 403, "FORBIDDEN", note=role)
+
+
 KINDS: dict[str, Kind] = {
     "no credential": no_credential,
     "malformed credential": bad_credential,
@@ -495,6 +512,7 @@ KINDS: dict[str, Kind] = {
     "issuer of another tenant": other_tenants_issuer,
     "issuer's user beyond a contact": issuers_user_beyond_a_contact,
     "issuer's user in another's name": issuers_other_user,
+    "issuer's staff beyond their role or tenant": issuers_staff,
     "visitor of another conversation": visitor_of_another_conversation,
     "other tenant's credential": other_tenants_credential,
     "operator of another tenant": operator_of_another_tenant,

@@ -232,12 +232,14 @@ class Grounds:
 
 
 def vouch(world: World, issuer: Issuer) -> None:
-    """Tokens of the tenant's own issuer: of a user, of another one, and such as it would not give."""
+    """Tokens of the tenant's own issuer: of a user, of another one, of staff, and such as it would not give."""
     now = int(time.time())
     right = {"aud": AUDIENCE, "sub": world.values["user_id"], "exp": now + 24 * 3600}
     for name, wrong in {
         "issuer's user": {},
         "issuer's other user": {"sub": "somebody-else"},
+        "issuer's viewer": {"groups": ["readers", "owner", "admin"]},
+        "issuer's admin": {"groups": ["admins", "owner"]},
         "issuer's, expired": {"exp": now - 3600},
         "issuer's, not yet good": {"nbf": now + 3600},
         "issuer's, for another": {"aud": "elsewhere"},
