@@ -381,3 +381,47 @@ async def test_a_start_without_an_owner_prints_a_new_link_and_one_with_an_owner_
             await served.said_line("Ready in ")
             assert (await served.nobody.post("/api/auth/link", json={"token": links[1]})).status_code == 404
         assert not any("Owner: " in line for line in served.said)
+
+
+async def test_credentials_of_a_deleted_tenant_open_nothing(desk: Served) -> None:
+    ask, operator = desk.nobody, bearing((await tokens(desk))["access_token"])
+    new = {"slug": "gone", "name": "Gone", "owner": "gus@gone.example"}
+    made = (await ask.post("/api/admin/tenants", json=new, headers=operator)).json()
+    begins = {"token": token_of(made["owner"]["link"]), "name": "Gus", "password": PASSWORD}
+    gus = (await ask.post("/api/auth/accept", json=begins)).json()
+    owner = bearing(gus["access_token"])
+    settings = await ask.get("/api/admin/settings", headers=owner)
+    widget = {"widget": {"enabled": True}}
+    tag = {"if-match": settings.headers["etag"]}
+    assert (await ask.patch("/api/admin/settings", json=widget, headers=owner | tag)).status_code == 200
+    wanted = {"name": "shop", "scopes": ["chat", "sessions:list"]}
+    key = bearing((await ask.post("/api/admin/keys", json=wanted, headers=owner)).json()["key"])
+    visit = (await ask.post("/api/public/widgets/gone/tokens")).json()
+    session = f"/api/gone/sessions/{visit['session_id']}"
+    said = {"user_id": visit["user_id"], "session_id": visit["session_id"], "message": "hello"}
+    for header in (key, bearing(visit["token"])):
+        assert (await ask.post("/api/gone/chat", json=said, headers=header)).status_code == 200
+
+    at = f"/api/admin/tenants/{made['tenant']['id']}"
+    tag = {"if-match": (await ask.get(at, headers=operator)).headers["etag"]}
+    assert (await ask.delete(at, headers=operator | tag)).status_code == 202
+    async with asyncio.timeout(HANG_S):
+        while (await ask.get(at, headers=operator)).status_code != 404:
+            await asyncio.sleep(0.2)
+    await asyncio.sleep(FRESH_S + 0.5)  # what was known of it a moment ago
+    for header in (owner, key, bearing(visit["token"])):
+        for path in (
+            "/api/auth/me",
+            "/api/admin/settings",
+            session,
+            "/api/gone/page",
+            "/api/clinic/sessions?user_id=a",
+        ):
+            refused = await ask.get(path, headers=header)
+            assert refused.status_code in (401, 403, 404), (path, refused.text)
+        assert (await ask.post("/api/gone/chat", json=said, headers=header)).status_code in (401, 404)
+    renewed = await ask.post("/api/auth/refresh", json={"refresh_token": gus["refresh_token"]})
+    assert renewed.status_code in (401, 404), renewed.text
+    again = await ask.post("/api/auth/sign-in", json={"email": new["owner"], "password": PASSWORD, "tenant": "gone"})
+    assert again.status_code == 404
+    assert (await ask.post("/api/public/widgets/gone/tokens")).status_code == 404
