@@ -83,6 +83,18 @@ async def test_what_needs_a_sign_in_asks_for_it_and_comes_back(page: Page, owned
     await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
 
 
+async def test_who_did_not_say_of_which_organisation_he_is_is_asked(page: Page, owned: Served) -> None:
+    await page.goto(f"{owned.url}/sign-in?tenant=nobody&next=/console/account")
+    await expect(page.get_by_role("alert")).to_contain_text("no organisation of this name")
+    await expect(page.get_by_label("Organisation")).to_be_focused()
+    await page.keyboard.type("Clinic")
+    await page.keyboard.press("Enter")
+    await page.get_by_label("E-mail").fill(OLGA)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+
+
 async def test_a_sign_in_goes_to_no_other_site(page: Page, owned: Served) -> None:
     await page.goto(f"{owned.url}/sign-in?next=https%3A%2F%2Fevil.example%2F")
     await page.get_by_label("E-mail").fill(OLGA)

@@ -15,15 +15,23 @@ export function SignIn({ tenant, next, problem }) {
   const [options, setOptions] = useState(/** @type {SignInOptions | null} */ (null));
   const [trouble, setTrouble] = useState(problem ? (PROBLEMS.get(problem) ?? "Signing in did not work.") : "");
   const [isForgotten, setForgotten] = useState(false);
+  const [isUnknown, setUnknown] = useState(false);
   useEffect(() => {
     document.title = "Sign in";
-    asked("GET", `/api/auth/options?tenant=${encodeURIComponent(tenant)}`).then(setOptions, (error) => setTrouble(sentence(error)));
+    asked("GET", `/api/auth/options?tenant=${encodeURIComponent(tenant)}`).then(setOptions, (error) => {
+      const isMissing = error instanceof ApiError && error.code === "TENANT_NOT_FOUND";
+      setUnknown(isMissing);
+      if (!isMissing) setTrouble(sentence(error));
+      else if (tenant) setTrouble("There is no organisation of this name here.");
+    });
   }, [tenant]);
   return html`
     <main class="door">
       <h1>${options ? options.name : "Sign in"}</h1>
       ${trouble && html`<${Trouble} text=${trouble} />`}
-      ${isForgotten
+      ${isUnknown
+        ? html`<${Organisation} next=${next} />`
+        : isForgotten
         ? html`<${Forgotten} tenant=${tenant} onBack=${() => setForgotten(false)} />`
         : html`<${Password} tenant=${tenant} next=${next} onForgotten=${() => setForgotten(true)} />`}
       ${options?.openid && html`
@@ -32,6 +40,23 @@ export function SignIn({ tenant, next, problem }) {
         </a>
       `}
     </main>
+  `;
+}
+
+/**
+ * Where the server has no default organisation, or not the one that was named.
+ * @param {{ next: string }} props
+ */
+function Organisation({ next }) {
+  const [name, setName] = useState("");
+  const send = async () => {
+    location.assign(`/sign-in?${new URLSearchParams({ tenant: name.trim().toLowerCase(), next })}`);
+  };
+  return html`
+    <${Form} action="Go on" onSend=${send}>
+      <${Field} label="Organisation" name="organization" autocomplete="organization" autofocus required value=${name}
+        onInput=${setName} hint="Its short name, as in the address of its page." />
+    </${Form}>
   `;
 }
 
