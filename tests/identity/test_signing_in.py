@@ -283,6 +283,17 @@ async def test_with_passwords_off_owners_alone_get_in_by_one(office: Office) -> 
     await office.sign_in(owner.email)
 
 
+async def test_with_passwords_off_an_invitations_link_lets_nobody_in(office: Office) -> None:
+    office.settings = SignInSettings(password=False)
+    await office.owner()
+    invited = await office.staffing.invite(office.tenant_id, "Acme", COMMAND, ANN, "Ann", Role.ADMIN)
+    assert invited.link is not None
+    for _ in range(2):  # and is not used up
+        with pytest.raises(Conflict, match="organisation's account"):
+            await office.welcome.accept(token_of(invited.link), office.settings, None, "Ann", PASSWORD, HOME)
+    assert [entry.action for entry in await office.audited()].count("staff.accepted") == 1  # the owner's
+
+
 async def test_the_same_address_in_another_tenant_is_another_account(office: Office) -> None:
     await office.member(Role.VIEWER, ANN)
     other = Office(office.db, await make_tenant(office.db, "other"))

@@ -13,7 +13,6 @@ from frontdesk.identity import failures, passwords, staff_store, totp
 from frontdesk.identity.failures import What
 from frontdesk.identity.metrics import IdentityMetrics
 from frontdesk.identity.passwords import Passwords
-from frontdesk.identity.permissions import Role
 from frontdesk.identity.sessions import Opened, Sessions
 from frontdesk.identity.staff import Device, SignInSettings, Staff, State
 from frontdesk.identity.staff_store import Secrets
@@ -60,8 +59,7 @@ class SignIn:
             or staff is None
             or secrets is None
             or staff.state is not State.ACTIVE
-            # Owners have no other way, and are the way back when the provider is gone.
-            or not (settings.password or staff.role is Role.OWNER)
+            or not settings.takes_password(staff.role)
         ):
             raise self._failed(tenant_id, device, "The e-mail address or the password is wrong.")
         if staff.has_second_factor and code is None:

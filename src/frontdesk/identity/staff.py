@@ -72,6 +72,10 @@ class SignInSettings(msgspec.Struct, frozen=True):
     session_days: int = 30
     openid: OpenIDSettings | None = None
 
+    def takes_password(self, role: Role) -> bool:
+        """Owners have no other way, and are the way back when the provider is gone."""
+        return self.password or role is Role.OWNER
+
 
 class Device(msgspec.Struct, frozen=True):
     """Where somebody signs in from."""

@@ -64,6 +64,8 @@ class Welcome:
             await staff_store.take_turns(scope)
             link = await links.use(scope, known, now)
             staff = await self._begun(scope, link, email, name, password_hash)
+            if not settings.takes_password(staff.role):  # the link stays good, should passwords come back
+                raise Conflict("Here people sign in with their organisation's account: do that, and you are in.")
             await staff_store.signed_in(scope, staff.id, now)
             session_id, refresh = await self._sessions.open(scope, staff, device, settings.session_days)
             actor = Actor("staff", str(staff.id), device.address)
