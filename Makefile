@@ -8,6 +8,8 @@ TOOLS := .tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONUTF8 := 1
+# More workers than the two cores that CI has: much of the tests waits for servers that start, stop and are killed.
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help serve test coverage check figures format lock clean attacks crash fuzz pictures likeness privacy-model
 
@@ -20,10 +22,10 @@ serve: $(VENV)/.runtime ## set everything up, start, print the address (FRONTDES
 test: $(VENV)/.dev ## set everything up, run every check and every test
 	@$(MAKE) --no-print-directory check
 	@scripts/test-servers
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	$(PYTHON) -m pytest $(IN_PARALLEL)
 
 coverage: $(VENV)/.dev ## which lines the tests reach, but for those that only a server in its own process runs
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=xml:.coverage.xml
+	$(PYTHON) -m pytest $(IN_PARALLEL) --cov --cov-report=xml:.coverage.xml
 
 check: $(VENV)/.dev ## lint, types, floors, documents that are generated
 	@echo "frontdesk: checking style, types and floors"

@@ -26,6 +26,26 @@ HANG_S = 180.0
 
 IN_CI = os.environ.get("CI") == "true"
 
+# A module stays on one worker, as its tests share its servers. Those that take longest come first, so that no worker is
+# left alone with one of them at the end.
+LONGEST = (
+    "crash/test_kills.py",
+    "crash/test_stops.py",
+    "fuzz/test_contract.py",
+    "browser/test_page_text.py",
+    "browser/test_page_conversation.py",
+    "browser/test_console.py",
+    "crash/test_clients.py",
+    "stories/test_vendors.py",
+    "browser/test_page_served.py",
+    "fuzz/test_secrets_untold.py",
+    "crash/test_provider.py",
+    "attacks/test_attacks.py",
+    "stories/test_local.py",
+    "conversations/test_keeping.py",
+    "identity/test_auth_served.py",
+)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
@@ -106,6 +126,12 @@ async def eventually(condition: "asyncio.Event", timeout_s: float = HANG_S) -> N
     """Waits for an event, no longer than a hang takes."""
     async with asyncio.timeout(timeout_s):
         await condition.wait()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

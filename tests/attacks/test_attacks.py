@@ -8,8 +8,6 @@ from tests.attacks.conftest import Stage
 from tests.attacks.kinds import KINDS
 from tests.attacks.suite import attacked
 
-pytestmark = pytest.mark.xdist_group("attacks")
-
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_route_withstands(stage: Stage, kind: str, record_property: Callable[[str, object], None]) -> None:

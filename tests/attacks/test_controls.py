@@ -1,7 +1,5 @@
 """The same requests from those who may: an attack that would be refused whoever sent it would prove nothing."""
 
-import pytest
-
 from frontdesk.channels.access import Default, Named, Own
 from frontdesk.channels.cookies import ACCESS
 from frontdesk.identity.permissions import Permission
@@ -9,8 +7,6 @@ from tests.attacks.conftest import Stage
 from tests.attacks.kinds import by_cookie
 from tests.attacks.suite import sent
 from tests.attacks.table import Operation, valid
-
-pytestmark = pytest.mark.xdist_group("attacks")
 
 # Right requests that a tenant with one of everything can't have answered, and why.
 ANSWERED_OTHERWISE = {

@@ -11,8 +11,6 @@ from tests.attacks.conftest import Stage, application
 from tests.attacks.suite import attacked
 from tests.attacks.table import Operation, Uncovered, valid
 
-pytestmark = pytest.mark.xdist_group("attacks")
-
 
 class Anybody:
     """In place of access: lets everybody in as the developer of one tenant."""

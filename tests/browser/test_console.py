@@ -15,8 +15,6 @@ from tests.served import Served, serving
 
 from frontdesk.identity import totp
 
-pytestmark = pytest.mark.xdist_group("page")
-
 PASSWORD = "correct horse battery"
 OLGA, ANN = "olga@example.org", "ann@example.org"
 

@@ -15,8 +15,6 @@ from tests.served import Served, serving
 from tests.vendors.replies import Reply, ToolUse, VendorRequest
 from tests.vendors.server import Vendor
 
-pytestmark = pytest.mark.xdist_group("page")
-
 ANSWER_MS = 30_000
 
 # What runs, loads, frames, covers or sends, and where links lead: of the whole document, shadow and all.

@@ -10,8 +10,6 @@ from tests.browser.test_page_served import ask
 from tests.identities import bearing
 from tests.served import Served
 
-pytestmark = pytest.mark.xdist_group("page")
-
 UP, DOWN = "I was understood", "I was not understood"
 
 

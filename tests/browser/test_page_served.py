@@ -13,8 +13,6 @@ from tests.vendors.replies import Reply, VendorRequest
 from tests.vendors.server import Vendor
 
 # One worker has the servers of this file.
-pytestmark = pytest.mark.xdist_group("page")
-
 ANSWER_MS = 30_000
 
 

@@ -9,8 +9,6 @@ from tests.browser.test_page_served import answers, ask
 from tests.identity.closed_clinic import closed_clinic
 from tests.served import Served
 
-pytestmark = pytest.mark.xdist_group("page")
-
 KEY = "frontdesk.clinic.visit"
 
 

@@ -12,8 +12,6 @@ from tests.served import Served, serving
 from frontdesk.identity.permissions import Role
 from frontdesk.identity.staff import STAFF_ROLES
 
-pytestmark = pytest.mark.xdist_group("fuzz")
-
 # A seed and a number, no clock: the same cases each time. `make fuzz` looks for others.
 AMOUNT = ("--seed", "1", "--max-examples", "12")
 

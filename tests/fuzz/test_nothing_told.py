@@ -19,8 +19,6 @@ from frontdesk.core.ids import new_id
 
 __all__ = ["bells"]
 
-pytestmark = pytest.mark.xdist_group("fuzz")
-
 PROVIDER_KEY = "sk-plantedproviderkey0001"
 TOOL_SECRET = "plantedtoolsecret0002"
 DATABASE_PASSWORD = "plantedpassword0003"

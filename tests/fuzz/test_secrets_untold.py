@@ -29,8 +29,6 @@ from frontdesk.core.settings import load_settings
 
 __all__ = ["bells", "owner"]
 
-pytestmark = pytest.mark.xdist_group("fuzz")
-
 
 def encoded(key: bytes) -> str:
     return base64.b64encode(key).decode()

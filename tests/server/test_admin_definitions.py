@@ -15,8 +15,6 @@ from frontdesk.audit.models import Filters
 from frontdesk.audit.store import entries
 from frontdesk.tenants.store import tenant_named
 
-pytestmark = pytest.mark.xdist_group("admin")
-
 KINDS = ("agents", "tools", "prompts", "aliases")
 
 

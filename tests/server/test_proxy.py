@@ -41,10 +41,7 @@ http {{
 }}
 """
 
-pytestmark = [
-    pytest.mark.xdist_group("proxy"),
-    pytest.mark.skipif(NGINX is None and not IN_CI, reason="there is no nginx (scripts/test-servers)"),
-]
+pytestmark = pytest.mark.skipif(NGINX is None and not IN_CI, reason="there is no nginx (scripts/test-servers)")
 
 
 def free_port() -> int:

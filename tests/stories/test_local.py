@@ -12,8 +12,6 @@ from uuid import uuid4
 import pytest
 from tests.served import Served, serving
 
-pytestmark = pytest.mark.xdist_group("stories-local")
-
 CLOSED = {(1, 1), (3, 17), (5, 1), (12, 25), (12, 26)}
 MONTHS = {
     "en": "January February March April May June July August September October November December",

@@ -18,8 +18,6 @@ from tests.served import Served, ServerSentEvent, serving
 from tests.vendors.replies import Reply, ToolUse, Use, VendorRequest
 from tests.vendors.server import Vendor
 
-pytestmark = pytest.mark.xdist_group("stories-vendors")
-
 UNSURE = "It is about the thing from last week, you know which"
 VISITING = "What are your visiting hours?"
 
