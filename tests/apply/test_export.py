@@ -76,7 +76,7 @@ values = plain_json(texts | numbers | st.booleans() | st.none())
 
 
 @given(st.dictionaries(texts.filter(lambda key: key != "<<"), values, min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_value_written_is_read_as_itself(value: dict[str, object]) -> None:
     text = yaml_text(value)
     read = parse_yaml(text, "f").value
@@ -166,7 +166,7 @@ def tenants(draw: st.DrawFn) -> Definitions:
 
 
 @given(tenants())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_tenant_is_read_from_its_files_as_it_is_stored(definitions: Definitions) -> None:
     files = files_of(definitions, {"CRM": "CRM_TOKEN"})
     with tempfile.TemporaryDirectory() as folder:

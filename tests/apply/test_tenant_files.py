@@ -256,7 +256,7 @@ def test_words_that_other_readers_take_for_truth_or_time_stay_text(tmp_path: Pat
     }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text(alphabet="ab:-[]{}&*!|>?%@`'\"\n\t #,~<é", max_size=200).map(str.encode))
 def test_whatever_a_file_holds_it_is_read_or_its_problem_has_a_line(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as place:

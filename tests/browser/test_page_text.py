@@ -116,7 +116,7 @@ PLAIN = [" ", "word", "é", "ش", "😀", "javascript:", "<b onclick=x>"]
 marks = st.sampled_from([*INLINE, *BLOCK, *PLAIN])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(texts=st.lists(st.lists(marks, max_size=40).map("".join) | st.text(max_size=60), min_size=20, max_size=20))
 async def test_whatever_the_markdown_it_stays_harmless(sheet: Page, texts: list[str]) -> None:
     for result in await rendered(sheet, *(text.encode(errors="replace").decode() for text in texts)):
@@ -218,7 +218,7 @@ async def test_numbers_to_call_are_told_from_other_numbers(
         max_size=20,
     )
 )
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 async def test_only_digits_are_ever_called_and_no_text_is_lost(sheet: Page, texts: list[str]) -> None:
     for plain, dialable, numbers in await sheet.evaluate(DIAL, texts):
         assert dialable == plain
@@ -243,7 +243,7 @@ EVENTS = [
 ]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(cuts=st.lists(st.sets(st.integers(0, len(STREAM))), min_size=20, max_size=20))
 async def test_an_event_stream_reads_the_same_however_it_is_cut(sheet: Page, cuts: list[set[int]]) -> None:
     cases = [

@@ -32,7 +32,7 @@ REPLIES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(REPLIES, min_size=1, max_size=3))
 @example([Reply(tool_calls=[ToolUse("a\x00b")])])
 @example([Reply(tool_calls=[ToolUse("write_note", raw=DEEP)])])

@@ -442,9 +442,7 @@ def test_a_conversation_lives_as_the_reference_says(database_url: str) -> None:
     Life.urls = (database_url, as_application(database_url))
     run_state_machine_as_test(
         Life,
-        settings=settings(
-            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=30, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )
 
 

@@ -18,7 +18,7 @@ chunks = st.lists(st.text("ab é🙂\n", min_size=1, max_size=4), min_size=1, ma
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(chunks, st.lists(st.integers(1, 6), max_size=6), st.sampled_from([0.0, 0.002]))
 async def test_wherever_it_is_cut_nothing_is_missed_and_nothing_comes_twice(
     desk: Desk, desk_room: Room, pieces: list[str], cuts: list[int], pause_s: float

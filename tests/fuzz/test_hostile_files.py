@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(changed())
 def test_a_changed_tenant_is_read_or_its_mistake_told_with_the_line(folder: Path, change: tuple[str, bytes]) -> None:
     name, content = change

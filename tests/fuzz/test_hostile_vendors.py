@@ -175,7 +175,7 @@ async def providers(vendor: Vendor) -> Any:
         yield {name: maker(http, vendor, "right") for name, maker in MAKERS.items()}
 
 
-OFTEN = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+OFTEN = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 DIALECTS = pytest.mark.parametrize("dialect", MAKERS)
 
 

@@ -228,7 +228,7 @@ async def test_what_is_no_token_is_refused(tokens: Tokens, text: str) -> None:
         await tokens.principal(text)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.data())
 async def test_a_changed_token_is_refused(tokens: Tokens, tenant_id: UUID, data: st.DataObject) -> None:
     token = await visitor(tokens, tenant_id)

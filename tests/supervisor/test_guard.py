@@ -215,7 +215,7 @@ def test_an_emergency_comes_before_the_wish_for_a_human(guard: Guard) -> None:
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_can_be_checked(text: str) -> None:
     GUARD.check(text, PLAIN)
 

@@ -46,7 +46,7 @@ def test_without_its_weights_nothing_starts(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_served_is_what_was_learnt(text: str) -> None:
     body = msgspec.msgpack.decode(FILE.read_bytes(), type=Body)
     weights = memoryview(body.weights).cast("b")
