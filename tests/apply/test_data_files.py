@@ -1,6 +1,7 @@
 """What was said at a tenant, as JSON lines."""
 
 import json
+import math
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +21,10 @@ from frontdesk.apply.data_files import TABLES, export_data
 from frontdesk.cli.export import export
 from frontdesk.conversations.models import Incoming
 from frontdesk.core.ids import new_id
+from frontdesk.privacy.detector import DetectionTooSlow, Detector
+from frontdesk.privacy.models import Finding
 from frontdesk.privacy.policy import Handling, PrivacySettings
+from frontdesk.privacy.redactor import WITHHELD
 
 __all__ = ["bells"]
 
@@ -139,6 +143,28 @@ async def test_keys_of_records_and_authors_of_verdicts_are_hidden_like_values_an
         assert {re.sub("[0-9a-f]{8}]", "…]", key) for key in told} == {
             lines(tmp_path, "contacts")[0]["external_id"], "[EMAIL_…]", "order 12",
         }  # fmt: skip
+
+
+async def test_what_cannot_be_searched_is_withheld_and_the_rest_is_written(
+    desk_room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Detector.find
+
+    def breaks(search: Detector, text: str, ends_at: float = math.inf) -> tuple[Finding, ...]:
+        if "Ann Miller" in text:
+            raise DetectionTooSlow("It takes too long.")
+        return find(search, text, ends_at)
+
+    services = desk_room.services
+    for said in ("note I am Ann Miller, ann@example.com", "note write to bob@example.com"):
+        await desk_room.chat(said, new_id())
+    monkeypatch.setattr(Detector, "find", breaks)
+    redacted = PrivacySettings(exports=Handling.REDACT)
+    await export_data(desk_room.tenant.id, tmp_path, services.database, services.cipher, redacted)
+    for path in (tmp_path / "data").iterdir():
+        assert "ann@example.com" not in path.read_text() and "Ann Miller" not in path.read_text()
+    bodies = [line["body"] for line in lines(tmp_path, "messages") if line["role"] == "user"]
+    assert bodies[0] == WITHHELD and bodies[1]["content"].startswith("note write to [EMAIL_")
 
 
 async def test_the_command_asks_for_the_policy_that_is_in_force(desk_room: Room, tmp_path: Path) -> None:

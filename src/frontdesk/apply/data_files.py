@@ -11,6 +11,7 @@ from typing import Any  # rows and sealed JSON are untyped
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from frontdesk.audit import chain, contact_target
 from frontdesk.core import json
@@ -19,8 +20,10 @@ from frontdesk.db.cipher import Cipher, DecryptFailed
 from frontdesk.privacy.detector import Detector
 from frontdesk.privacy.models import Entity
 from frontdesk.privacy.policy import PrivacySettings
-from frontdesk.privacy.redactor import PLACEHOLDER, Redaction, Text
+from frontdesk.privacy.redactor import PLACEHOLDER, WITHHELD, Redaction, Text
 from frontdesk.privacy.tagger import Tagger
+
+log = structlog.get_logger()
 
 _PAGE = 500
 # Columns with what contacts and tools said, and those with contacts' ids. A record's key and a verdict's author may be
@@ -125,8 +128,8 @@ async def export_data(
 ) -> dict[str, int]:
     """Lines by file, in `folder/data`. Pages are of different moments: who needs one of all suspends the tenant.
 
-    Where the tenant's policy is to redact exports, values have placeholders and contacts are hashes, for good. Raises
-    DetectionTooSlow then: a text that can't be searched is not written.
+    Where the tenant's policy is to redact exports, values have placeholders and contacts are hashes, for good; in place
+    of what can't be searched stands `[WITHHELD]`.
     """
     hides = privacy.hidden_from(privacy.exports)
     masks = _Masks(tenant_id, db, Detector(Tagger.load()), hides) if hides else None
@@ -187,7 +190,6 @@ class _Masks:
         self._secret = os.urandom(32)  # nobody can try which value a placeholder stands for
 
     async def hidden(self, table: str, rows: Sequence[Read]) -> list[Row]:
-        """Raises DetectionTooSlow."""
         ids = [row.values[name] for row in rows for name in _EITHER if name in row.values]
         contacts = await _contacts_among(self._db, self._tenant_id, ids)
         return [self._hidden(table, row, contacts) for row in rows]
@@ -197,17 +199,23 @@ class _Masks:
         for name, value in told.items():
             if isinstance(value, msgspec.Raw):
                 told[name] = json.loads(bytes(value))
-        redaction = Redaction(self._search, self._hides)
-        redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
         # What is nobody's that we know of stands by itself.
         alone = f"{table} {[row.values[key] for key in TABLES[table].key]}"
-        whose = alone if row.whose is None else f"of {row.whose}"
-        hidden = {name: self._named(whose, redaction, redaction.hidden_value(value)) for name, value in told.items()}
+        try:
+            hidden = self._replaced(alone if row.whose is None else f"of {row.whose}", told)
+        except Exception as error:  # noqa: BLE001 - an edge: whatever is wrong with the search, the text is not written
+            log.error("privacy.failed", table=table, error=type(error).__name__)
+            hidden = dict.fromkeys(told, WITHHELD)
         if row.whose is not None:
             hidden = {name: self._without(row.whose, value) for name, value in hidden.items()}
         ids = {name for name in _CONTACTS if row.values.get(name) is not None}
         ids |= {name for name in _EITHER if row.values.get(name) in contacts}
         return row.values | hidden | {name: contact_target(self._tenant_id, row.values[name]) for name in ids}
+
+    def _replaced(self, whose: str, told: Row) -> Row:
+        redaction = Redaction(self._search, self._hides)
+        redaction.hide([Text(json.dumps_text(value), holds_json=True) for value in told.values()])
+        return {name: self._named(whose, redaction, redaction.hidden_value(value)) for name, value in told.items()}
 
     def _named(self, whose: str, redaction: Redaction, value: Any) -> Any:
         """With placeholders of the contact in place of the row's."""
