@@ -92,6 +92,55 @@ async def held_until_both_wait(
     return [each.result() for each in asked]
 
 
+async def test_an_operator_says_what_a_tenant_may_use() -> None:
+    with tempfile.TemporaryDirectory(prefix="frontdesk-admin-") as folder:
+        async with serving(Path(folder) / "data", {"FRONTDESK_DEVELOPER": "true"}) as served:
+            client = served.client
+            client.headers.pop("authorization", None)
+            [tenant] = (await client.get(PATH)).json()["items"]
+            at = f"{PATH}/{tenant['id']}/bounds"
+            read = await client.get(at)
+            bounds, etag = read.json()["bounds"], read.headers["etag"]
+            assert set(bounds) == {"region", "permitted", "limits", "requests_per_minute", "tokens_per_minute"}
+            assert etag == read.json()["etag"]
+            wanted = {"limits": {"conversation_messages": 2}, "region": "eu"}
+            for refused, status in (
+                (await client.patch(at, json=wanted), 428),
+                (await client.patch(at, json=wanted, headers={"if-match": '"old"'}), 412),
+                (await client.patch(f"{PATH}/{new_id()}/bounds", json=wanted, headers={"if-match": etag}), 404),
+                (await client.get(f"{PATH}/{new_id()}/bounds"), 404),
+                *[
+                    (await client.patch(at, json=wrong, headers={"if-match": etag}), 422)
+                    for wrong in (
+                        {"limits": {"conversation_messages": 0}},
+                        {"limits": {"cars": 1}},
+                        {"greeting": "x"},
+                        {"http_allow": []},
+                    )
+                ],
+            ):
+                assert refused.status_code == status, refused.text
+            said = {"user_id": "bea", "message": "When do you open?"}
+            first = (await client.post("/api/clinic/chat", json=said)).json()
+            done = await client.patch(at, json=wanted, headers={"if-match": etag})
+            assert (done.status_code, done.json()["bounds"]["region"]) == (200, "eu")
+            assert done.json()["bounds"]["limits"]["conversation_messages"] == 2
+            settings = (await client.get("/api/admin/settings")).json()["settings"]
+            assert settings["limits"]["conversation_messages"] == 2
+            async with asyncio.timeout(HANG_S):  # a change reaches the door within two seconds
+                while True:
+                    full = await client.post("/api/clinic/chat", json=said | {"session_id": first["session_id"]})
+                    if full.status_code == 403:
+                        break
+            assert full.json()["error_code"] == "QUOTA_REACHED"
+            back = {"limits": None, "region": None}
+            assert (await client.patch(at, json=back, headers={"if-match": "*"})).json()["bounds"] == bounds
+            log = (await client.get("/api/admin/audit", params={"limit": 5})).json()["items"]
+            assert [entry["action"] for entry in log if entry["target"].startswith("tenant")][:2] == [
+                "tenant.changed"
+            ] * 2
+
+
 async def test_an_operator_suspends_resumes_and_deletes_a_tenant_that_he_has_read() -> None:
     with tempfile.TemporaryDirectory(prefix="frontdesk-admin-") as folder:
         write_folder(Path(folder) / "tenants")

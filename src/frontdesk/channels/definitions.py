@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any  # definitions are JSON until their form has checked them
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi import Path as InPath
@@ -31,6 +32,7 @@ from frontdesk.core.errors import (
 )
 from frontdesk.core.json import dumps
 from frontdesk.identity.permissions import Permission
+from frontdesk.tenants.store import TenantRow
 
 # As large as the file may be.
 MOST = 1_000_000
@@ -159,14 +161,17 @@ class Defining:
         self._services = services
         self._folders = folders
 
-    async def values(self, caller: Caller) -> Values:
-        """As they are stored: what turns use has the deployment's limits in it."""
-        async with self._services.database.scope(caller.tenant.id) as scope:
+    async def values(self, tenant_id: UUID) -> Values:
+        """As they are stored: what turns use has the deployment's limits in it. Raises TenantNotFound."""
+        async with self._services.database.scope(tenant_id) as scope:
             return values_of(await store.load_definitions(scope))
 
-    async def change(self, caller: Caller, request: Request, file: str, edit: Edit) -> Values:
-        """What stands there now. Raises as `apply.change`; what is wrong in `file` is told by its field alone."""
-        tenant = caller.tenant
+    async def change(
+        self, caller: Caller, request: Request, file: str, edit: Edit, of: TenantRow | None = None
+    ) -> Values:
+        """What stands there now. `of`: the tenant where it is not the caller's own. Raises as `apply.change`; what is
+        wrong in `file` is told by its field alone."""
+        tenant = of or caller.tenant
         actor = caller.principal.actor(client_address(request))
         try:
             return values_of(await change(tenant.id, edit, actor, self._services, self._folders.get(tenant.slug)))
@@ -208,7 +213,7 @@ def _add(router: APIRouter, kind: DefinitionKind, defining: Defining, access: Ac
     async def list_them(
         caller: Annotated[Caller, reads], limit: Limit = 50, cursor: After = "", having: Having = ""
     ) -> Response:
-        found = sorted(kind.read(await defining.values(caller)).items())
+        found = sorted(kind.read(await defining.values(caller.tenant.id)).items())
         wanted = [(each, value) for each, value in found if each > cursor and having in each]
         items = [_item(each, value) for each, value in wanted[:limit]]
         return _json({"items": items, "next_cursor": wanted[limit - 1][0] if len(wanted) > limit else None})
@@ -220,7 +225,7 @@ def _add(router: APIRouter, kind: DefinitionKind, defining: Defining, access: Ac
         responses=described(200, item, f"The {kind.one}", example, tagged=True) | missing,
     )
     async def get_it(caller: Annotated[Caller, reads], name: Name) -> Response:
-        found = kind.read(await defining.values(caller)).get(name)
+        found = kind.read(await defining.values(caller.tenant.id)).get(name)
         if found is None:
             raise NotFound(f"There is no {kind.one} {name}.")
         return tagged(_item(name, found))

@@ -37,9 +37,9 @@ def build_router(defining: Defining, access: Access) -> APIRouter:
     reads = Depends(access.own(Permission.SETTINGS_READ))
     writes = Depends(access.own(Permission.SETTINGS_WRITE))
     form = schema_of(TenantForm)
-    item = _closed({"etag": {"type": "string"}, "settings": form})
+    item = closed({"etag": {"type": "string"}, "settings": form})
     example = {"etag": etag_of(_EXAMPLE), "settings": _EXAMPLE}
-    patch = form | {"properties": {key: _or_null(value) for key, value in form["properties"].items()}}
+    patch = form | {"properties": {key: or_null(value) for key, value in form["properties"].items()}}
     patch.pop("required", None)
     for key in OPERATORS:
         del patch["properties"][key]
@@ -53,7 +53,7 @@ def build_router(defining: Defining, access: Access) -> APIRouter:
     @router.get("", responses=described(200, item, "The settings", example, tagged=True))
     async def get_settings(caller: Annotated[Caller, reads]) -> Response:
         """Everything that `tenant.yaml` says but secrets, with the defaults."""
-        return _settings(await defining.values(caller))
+        return _settings(await defining.values(caller.tenant.id))
 
     @router.patch(
         "", openapi_extra=body, responses=described(200, item, "They are stored", example, tagged=True) | CHANGED
@@ -96,7 +96,7 @@ def _settings(values: Values) -> Response:
     return tagged({"etag": etag_of(settings), "settings": settings})
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+def closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": list(properties),
@@ -105,5 +105,5 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
