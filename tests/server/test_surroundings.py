@@ -1,5 +1,6 @@
 """Which pages of other sites may change something, and that they can read what went wrong."""
 
+from contextlib import suppress
 from typing import Any, cast
 
 import httpx
@@ -8,7 +9,8 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
+from structlog.testing import capture_logs
 
 from frontdesk.channels.access import FOR_ALL, Access
 from frontdesk.channels.addresses import Clients
@@ -55,6 +57,32 @@ async def test_only_pages_of_the_named_origins_may(origins: tuple[str, ...], ori
         assert (await client.post("/chat", headers=headers)).status_code == status
         assert (await client.delete("/session", headers=headers)).status_code == status
         assert (await client.get("/", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(("said", "is_logged"), [("unable to …; the handler is closed", False), ("a defect", True)])
+async def test_a_client_that_goes_away_while_it_is_answered_is_no_failure(said: str, is_logged: bool) -> None:
+    app = surrounded(
+        PlainTextResponse("done"), ErrorRenderer(SystemClock(), hide_details=False), Metrics(CollectorRegistry())
+    )
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise RuntimeError(said)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+    }
+    with capture_logs() as logs, suppress(RuntimeError):
+        await app(scope, receive, send)
+    assert any(entry["event"] == "request.failed" for entry in logs) is is_logged
 
 
 async def test_a_page_of_a_named_origin_can_read_why_its_message_was_refused() -> None:

@@ -55,6 +55,9 @@ STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 # `audit.Tally.count`: the tenant, or None where none is known, who, what, and at which route.
 Refused = Callable[[UUID | None, Actor, str, str], None]
 
+# What uvloop says of a connection that ended while it was written to.
+_TRANSPORT_GONE = "the handler is closed"
+
 log = structlog.get_logger()
 
 
@@ -103,7 +106,12 @@ class Surroundings:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _careful(message.get("headers", ()), header, client)
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if _TRANSPORT_GONE not in str(error):
+                    raise
+                raise ClientDisconnect from error
             is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         begun = perf_counter()
@@ -115,7 +123,7 @@ class Surroundings:
                 scope["state"]["error"] = refused
                 await self._errors.response(refused, correlation_id)(scope, receive, answer)
         except ClientDisconnect:
-            pass  # gone before its request was whole: there is nobody to answer
+            pass  # gone before its request or our answer was whole: there is nobody to answer
         except Exception:  # the edge: an unforeseen failure is a 500, its traceback stays in the log
             log.exception("request.failed", correlation_id=correlation_id, path=_route(scope))
             if not status:
