@@ -108,7 +108,7 @@ async def test_scripts_see_no_token_and_signing_out_ends_it(page: Page, owned: S
     assert await page.evaluate("JSON.stringify([localStorage, sessionStorage])") in ("[{},{}]",)
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url("**/sign-in*")
-    await page.goto(f"{owned.url}/console")
+    await page.goto(f"{owned.url}/console", wait_until="commit")
     await page.wait_for_url("**/sign-in*")
 
 
@@ -146,7 +146,7 @@ async def test_an_invited_person_accepts_and_sees_what_is_his(
     await expect(invited.get_by_label("Role of Olga Owner")).to_have_count(0)  # owners are the owners' matter
     await page.get_by_role("listitem").filter(has_text=ANN).get_by_role("button", name="Disable").click()
     await expect(page.get_by_text("disabled", exact=True)).to_be_visible()
-    await invited.goto(f"{owned.url}/console")
+    await invited.goto(f"{owned.url}/console", wait_until="commit")  # it goes on by itself before it is loaded
     await invited.wait_for_url("**/sign-in*")
     await theirs.close()
 

@@ -150,7 +150,9 @@ async def test_the_classifiers_in_memory_are_bounded_by_their_size(
     loaded: list[bytes] = []
     load = Classifier.load
     monkeypatch.setattr(Classifier, "load", lambda body: loaded.append(body) or load(body))
-    monkeypatch.setattr("frontdesk.supervisor.supervisor._CLASSIFIERS", 20_000)  # room for one
+    await said_of(make_supervisor(database), tenants[0])
+    room = load(loaded.pop()).size * 3 // 2  # for one
+    monkeypatch.setattr("frontdesk.supervisor.supervisor._CLASSIFIERS", room)
     small = make_supervisor(database)
     for each in (*tenants, *tenants):
         assert best(await said_of(small, each)) == "two"
