@@ -16,7 +16,6 @@ class Permission(StrEnum):
     SETTINGS_READ = "settings:read"  # of the tenant: limits, languages, widget
     SETTINGS_WRITE = "settings:write"
     SIGN_IN_WRITE = "sign_in:write"  # who vouches for people: providers and issuers
-    SECRETS_WRITE = "secrets:write"
     STAFF_READ = "staff:read"
     STAFF_WRITE = "staff:write"
     KEYS_READ = "keys:read"
@@ -25,7 +24,6 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     CONTACTS_EXPORT = "contacts:export"  # all that is stored of one person
     CONTACTS_ERASE = "contacts:erase"
-    TENANT_EXPORT = "tenant:export"
     ACCOUNT = "account"  # one's own sessions, password and second factor
     METRICS_READ = "metrics:read"  # of the whole deployment
     TENANTS_MANAGE = "tenants:manage"  # of the whole deployment
@@ -46,7 +44,7 @@ _VIEWER = frozenset(
 )
 _SUPPORTER = _VIEWER | {P.CHAT}
 _ADMIN = _SUPPORTER | {
-    P.CONVERSATIONS_ERASE, P.DEFINITIONS_WRITE, P.SETTINGS_WRITE, P.SECRETS_WRITE, P.STAFF_READ, P.STAFF_WRITE,
+    P.CONVERSATIONS_ERASE, P.DEFINITIONS_WRITE, P.SETTINGS_WRITE, P.STAFF_READ, P.STAFF_WRITE,
     P.KEYS_READ, P.KEYS_WRITE, P.AUDIT_READ, P.CONTACTS_EXPORT, P.CONTACTS_ERASE,
 }  # fmt: skip
 
@@ -54,7 +52,7 @@ _ADMIN = _SUPPORTER | {
 OPERATOR = frozenset({P.TENANTS_MANAGE, P.METRICS_READ})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
-    Role.OWNER: _ADMIN | {P.TENANT_EXPORT, P.SIGN_IN_WRITE},
+    Role.OWNER: _ADMIN | {P.SIGN_IN_WRITE},
     Role.ADMIN: _ADMIN,
     Role.SUPPORTER: _SUPPORTER,
     Role.VIEWER: _VIEWER,
